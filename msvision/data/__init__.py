@@ -1,0 +1,1 @@
+"""Images to look at and to learn from."""
