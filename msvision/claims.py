@@ -41,7 +41,9 @@ def claim(
     if at_least is None and at_most is None:
         raise ValueError("claim needs a bound: at_least=… or at_most=…, got neither")
     number = f"{float(measured):.{digits}g}"
-    bounds = [f"{words} {limit:g}" for words, limit in (("at least", at_least), ("at most", at_most)) if limit is not None]
+    bounds = [
+        f"{words} {limit:g}" for words, limit in (("at least", at_least), ("at most", at_most)) if limit is not None
+    ]
     bound = " and ".join(bounds)
     # Written so that a number that is not one (nan) fails.
     holds = (at_least is None or measured >= at_least) and (at_most is None or measured <= at_most)

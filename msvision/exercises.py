@@ -8,7 +8,7 @@ from html import escape
 from msvision.claims import show
 
 
-def self_check(name: str, check: Callable[[], None]) -> bool:
+def self_check(name: str, check: Callable[[], None]) -> None:
     """Run an exercise's check and show whether its answer is right; a wrong answer does not stop the notebook.
 
     Parameters
@@ -18,11 +18,6 @@ def self_check(name: str, check: Callable[[], None]) -> bool:
     check
         A function that raises, by ``assert`` or otherwise, unless the answer is right.
 
-    Returns
-    -------
-    bool
-        Whether the answer is right.
-
     Examples
     --------
     >>> def check():
@@ -30,11 +25,9 @@ def self_check(name: str, check: Callable[[], None]) -> bool:
     >>> answer = ...
     >>> self_check("1.1", check)
     Exercise 1.1 is open: the answer is not Ellipsis
-    False
     >>> answer = 4
     >>> self_check("1.1", check)
     Exercise 1.1 is solved.
-    True
     """
     try:
         check()
@@ -44,4 +37,3 @@ def self_check(name: str, check: Callable[[], None]) -> bool:
     else:
         text, state = f"Exercise {name} is solved.", "solved"
     show(text, f'<div class="msv-check msv-check-{state}">{escape(text)}</div>')
-    return state == "solved"

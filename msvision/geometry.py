@@ -227,8 +227,9 @@ def prefilter_sigma(scale_factor: float) -> float:
 def gaussian_taps(size, scale_factor: float, xp=np):
     """Pixels and weights that make each pixel of a level that is smaller by any ``scale_factor``.
 
-    Pixel ``i`` of the coarse level lies at ``i / scale_factor`` on the fine one and is the mean of the pixels within four
-    standard deviations, weighted by a Gaussian centred there.
+    Pixel ``i`` of the coarse level lies at ``i / scale_factor`` on the fine one. The fine level is smoothed by a Gaussian
+    of :func:`prefilter_sigma`, cut off at four standard deviations, and read off there by linear interpolation, so that
+    every ramp stays where it is.
 
     Returns
     -------
@@ -239,17 +240,20 @@ def gaussian_taps(size, scale_factor: float, xp=np):
     --------
     >>> indices, weights = gaussian_taps(8, 0.75)
     >>> indices.shape, bool(np.allclose(weights.sum(0), 1))
-    ((7, 6), True)
+    ((8, 6), True)
     """
     sigma = prefilter_sigma(scale_factor)
     radius = max(math.ceil(4 * sigma), 1)
+
+    def gaussian(distance):
+        weights = xp.exp(-(distance**2) / (2 * sigma**2)) * _cast(xp.abs(distance) <= radius, "float64", xp)
+        return weights / xp.sum(weights)
+
     centre = _range(0, scaled_size(size, scale_factor), "float64", xp) / scale_factor
-    nearest = xp.floor(centre + 0.5)
-    offsets = _range(-radius, radius + 1, "float64", xp)[:, None]
-    positions = nearest + offsets
-    weights = xp.exp(-((positions - centre) ** 2) / (2 * sigma**2))
-    indices = reflect(_cast(positions, "int64", xp), size, xp)
-    return indices, weights / xp.sum(weights, 0)
+    lower = xp.floor(centre)
+    offsets = _range(-radius, radius + 2, "float64", xp)[:, None]
+    indices = reflect(_cast(lower + offsets, "int64", xp), size, xp)
+    return indices, (1 - (centre - lower)) * gaussian(offsets) + (centre - lower) * gaussian(offsets - 1)
 
 
 def linear_taps(size, coarse_size, scale_factor: float, xp=np):

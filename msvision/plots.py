@@ -14,7 +14,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 DPI, WIDTH = 100, 7.2
-BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY = "#0072b2 #e69f00 #009e73 #cc79a7 #56b4e9 #d55e00 #666666".split()
+BLUE, ORANGE, GREEN, PINK = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
+SKY, RED, GREY = "#56b4e9", "#d55e00", "#666666"
 """Colours that stay apart for the colour-blind (Okabe and Ito)."""
 
 METHODS = {
@@ -23,7 +24,7 @@ METHODS = {
     "2 × 2 mean": (ORANGE, "s", "--"),
     "bilinear, antialiased": (PINK, "D", "-."),
     "binomial": (BLUE, "o", "-"),
-    "PyTorch": ("#b5402a", "o", "-"),
+    "PyTorch": ("#b5402a", "P", "-"),
     "TensorFlow": ("#b07d00", "^", "--"),
     "OpenCV": (GREY, "v", ":"),
 }
@@ -43,12 +44,12 @@ def style() -> None:
         {
             "figure.dpi": DPI,
             "savefig.dpi": DPI,
-            "figure.figsize": (WIDTH, 3.4),
+            "figure.figsize": (6.4, 3.4),
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
             "figure.constrained_layout.use": True,
-            "font.size": 11,
-            "axes.titlesize": 11,
+            "font.size": 12,
+            "axes.titlesize": 12,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.grid": True,
@@ -117,7 +118,7 @@ def images(
     zooms = [zoom] * len(pictures) if isinstance(zoom, int) else list(zoom)
     columns = columns or len(pictures)
     sizes = [(z * picture.shape[0], z * picture.shape[1]) for z, picture in zip(zooms, pictures)]
-    gap, head = 10, 24 if titles else 4
+    gap, head = 10, 26 if titles else 4
     lines = [range(start, min(start + columns, len(pictures))) for start in range(0, len(pictures), columns)]
     widths = [sum(sizes[i][1] for i in line) + gap * (len(line) - 1) for line in lines]
     if max(widths) > WIDTH * DPI:
@@ -133,10 +134,39 @@ def images(
             box = (left / width, (top - head - h) / height, w / width, h / height)
             _draw(figure.add_axes(box), pictures[i], limits, signed)
             if titles:
-                figure.axes[-1].set_title(titles[i], fontsize=10, loc="left", pad=5)
+                figure.axes[-1].set_title(titles[i], fontsize=12, loc="left", pad=5)
             left += w + gap
         top -= row_height + gap
     return figure
+
+
+def level_strip(
+    levels: Sequence[np.ndarray], titles: Sequence[str] | None = None, columns: int | None = None, signed: bool = False
+) -> Figure:
+    """Levels of any size side by side, each enlarged by a whole number to about the size of the finest.
+
+    Parameters
+    ----------
+    levels
+        Arrays of shape (H, W, C).
+    titles
+        A line above each; by default their sizes.
+    columns, signed
+        As for :func:`images`.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> figure = level_strip([np.zeros((65, 65, 1)), np.zeros((33, 33, 1)), np.zeros((17, 17, 1))])
+    >>> [axes.get_title(loc="left") for axes in figure.axes]
+    ['65 × 65', '33 × 33', '17 × 17']
+    """
+    finest = max(level.shape[0] for level in levels)
+    titles = titles or [f"{level.shape[0]} × {level.shape[1]}" for level in levels]
+    return images(levels, titles, [max(round(finest / level.shape[0]), 1) for level in levels], (0, 1), signed, columns)
 
 
 def pyramid(levels: Sequence[np.ndarray], zoom: int = 1, signed: bool = False, limit: float = 1.0) -> Figure:
@@ -204,17 +234,20 @@ def spectrum(pictures: Sequence[np.ndarray], titles: Sequence[str], decibels: fl
     """
     powers = []
     for picture in pictures:
-        grey = np.squeeze(picture) - np.mean(picture)
+        grey = np.reshape(picture, np.shape(picture)[:2]) - np.mean(picture)
         window = np.outer(np.hanning(grey.shape[0]), np.hanning(grey.shape[1]))
         powers.append(np.abs(np.fft.fftshift(np.fft.fft2(grey * window))) ** 2)
     strongest = max(power.max() for power in powers)
-    figure, rows = plt.subplots(1, len(powers), figsize=(WIDTH, WIDTH / len(powers) + 0.3), sharey=True, squeeze=False)
+    figure, rows = plt.subplots(
+        1, len(powers), figsize=(WIDTH, 0.8 * WIDTH / len(powers) + 0.6), sharey=True, squeeze=False
+    )
     for axes, power, title in zip(rows[0], powers, titles):
         level = 10 * np.log10(power / strongest + 10 ** (-decibels / 10 - 1))
         drawn = axes.imshow(level, cmap="magma", vmin=-decibels, vmax=0, extent=(-0.5, 0.5, 0.5, -0.5))
-        axes.set(title=title, xlabel="cycles per pixel", xticks=(-0.5, -0.25, 0, 0.25, 0.5), yticks=(-0.5, 0, 0.5))
+        ends, words = (-0.5, 0, 0.5), ("−1/2", "0", "1/2")
+        axes.set(title=title, xlabel="cycles per pixel", xticks=ends, xticklabels=words, yticks=ends, yticklabels=words)
         axes.grid(False)
-    figure.colorbar(drawn, ax=rows[0], label="decibels", shrink=0.8)
+    figure.colorbar(drawn, ax=rows[0], label="decibels", shrink=0.7)
     return figure
 
 
@@ -235,7 +268,8 @@ def interval(values: np.ndarray, axis: int = 0) -> tuple[np.ndarray, np.ndarray]
 
 
 def _draw(axes, picture: np.ndarray, limits: tuple[float, float], signed: bool) -> None:
-    picture = np.squeeze(picture)
+    picture = np.asarray(picture)
+    picture = picture[..., 0] if picture.ndim == 3 and picture.shape[2] == 1 else picture
     if signed:
         grey = picture if picture.ndim == 2 else picture.mean(-1)
         axes.imshow(grey, cmap="RdBu_r", vmin=-limits[1], vmax=limits[1], interpolation="nearest")

@@ -21,7 +21,7 @@ _KERAS_NAMES["weight"] |= dict.fromkeys(_KERAS_NAMES["bias"], "gamma")
 
 
 def port(source, target) -> None:
-    """Copy every parameter and BatchNorm statistic of a PyTorch module to the Keras layer of the same structure, or back.
+    """Copy all parameters and BatchNorm statistics of a PyTorch module to a Keras layer of the same structure, or back.
 
     Sub-modules are matched by the names of the attributes that hold them; ``nn.ModuleList`` and ``nn.Sequential`` by
     position, to a list of layers or a ``keras.Sequential``. Kernels are transposed to the other framework's layout:
@@ -110,7 +110,9 @@ def _pairs(module, layer, path: str) -> Iterator[_Pair]:
 
 def _ported_names(module) -> Iterator[str]:
     yield from (name for name, _ in module.named_parameters())
-    yield from (name for name, _ in module.named_buffers() if name.rpartition(".")[2] in ("running_mean", "running_var"))
+    yield from (
+        name for name, _ in module.named_buffers() if name.rpartition(".")[2] in ("running_mean", "running_var")
+    )
 
 
 def _child(layer, name: str):

@@ -6,7 +6,8 @@ except ModuleNotFoundError as error:
     if error.name != "torch":
         raise
     raise ModuleNotFoundError(
-        'msvision.torch needs PyTorch: pip install "msvision[torch]", or see https://pytorch.org/get-started for GPU builds',
+        'msvision.torch needs PyTorch: pip install "msvision[torch]", '
+        "or see https://pytorch.org/get-started for GPU builds",
         name="torch",
     ) from None
 

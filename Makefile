@@ -1,0 +1,53 @@
+# make book    install what is needed, build the book, print its address and serve it (SERVE=0: only build)
+# make test    install what is needed, build the book, check everything
+# make seeds   run the chapters with ten fresh seeds and write down what their claims measured
+# make clean   remove what was built (.venv stays)
+
+PYTHON  ?= python3
+SERVE   ?= 1
+PORT    ?= 8000
+# PyTorch's CPU builds for Linux. For an installed or GPU build of your own, see README.md.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+TENSORFLOW  := $(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),tensorflow-cpu,tensorflow)
+
+PY        := .venv/bin/python
+BOOK      := $(wildcard _config.yml _toc.yml book/*.md book/*.ipynb book/reference/* book/_ext/*.py book/_static/*) $(shell find msvision -name '*.py')
+export TF_CPP_MIN_LOG_LEVEL = 3
+export TF_ENABLE_ONEDNN_OPTS = 0
+
+.PHONY: book test seeds clean
+.DELETE_ON_ERROR:
+
+book: _build/html/index.html
+	@echo "The book: file://$(CURDIR)/_build/html/index.html"
+ifeq ($(SERVE),1)
+	@echo "Serving it on http://127.0.0.1:$(PORT)/book/intro.html (stop with Ctrl+C)"
+	@$(PY) -m http.server $(PORT) --bind 127.0.0.1 --directory _build/html
+endif
+
+test: _build/html/index.html
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) tools/notebooks.py --check book/*.ipynb
+	$(PY) -m pytest
+	$(PY) -m pytest -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval.cfg book
+
+seeds: .venv/installed
+	$(PY) tools/fresh_seeds.py $(sort $(wildcard book/[0-9]*.ipynb))
+
+clean:
+	rm -rf _build
+
+_build/html/index.html: .venv/installed $(BOOK)
+	rm -rf _build/html
+	.venv/bin/jupyter-book build . -W --keep-going -n
+	@touch $@
+
+# torch comes first and by itself: "+cpu" is never a CUDA build, and only this line looks at PyTorch's own index.
+.venv/installed: constraints.txt pyproject.toml
+	test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install --disable-pip-version-check --no-deps --retries 1 --timeout 20 --extra-index-url $(TORCH_INDEX) -c constraints.txt torch
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt torch $(TENSORFLOW) keras
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[book,test]"
+	@touch $@

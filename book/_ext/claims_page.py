@@ -1,0 +1,96 @@
+"""The directive ``{claims}``: everything that the chapters claim, with what was measured, as tables.
+
+The claims are read from the outputs that are committed with the notebooks, so the page says what the chapters show.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+MIME = "application/vnd.msvision.claim+json"
+COLUMNS = {"sentence": "Claim", "measured": "Measured", "bound": "Bound"}
+
+
+def chapters(root: Path) -> list[Path]:
+    return sorted(root.glob("book/[0-9]*.ipynb"))
+
+
+def claims_of(notebook: dict) -> list[dict[str, str]]:
+    """Every claim among a notebook's outputs, from top to bottom."""
+    bundles = [output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    return [bundle[MIME] for bundle in bundles if MIME in bundle]
+
+
+def title_of(notebook: dict, default: str) -> str:
+    for cell in notebook["cells"]:
+        for line in "".join(cell["source"]).splitlines() if cell["cell_type"] == "markdown" else []:
+            if line.startswith("# "):
+                return line[2:].strip()
+    return default
+
+
+def row(texts) -> nodes.row:
+    """A row of the table; the texts stand as they are, straight quotes included, so that a search finds them."""
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", text, support_smartquotes=False)) for text in texts))
+
+
+def table(claims: list[dict[str, str]]) -> nodes.table:
+    group = nodes.tgroup("", cols=len(COLUMNS))
+    group += [nodes.colspec(colwidth=width) for width in (60, 20, 20)]
+    group += nodes.thead("", row(COLUMNS.values()))
+    group += nodes.tbody("", *(row(claim[key] for key in COLUMNS) for claim in claims))
+    return nodes.table("", group, classes=["msv-claims"])
+
+
+class Claims(SphinxDirective):
+    def run(self) -> list[nodes.Node]:
+        self.env.metadata[self.env.docname]["claims"] = True  # see when_notebook_changed
+        listing, total = [], 0
+        for path in chapters(Path(self.env.srcdir)):
+            docname = f"book/{path.stem}"
+            if docname not in self.env.found_docs:
+                continue
+            self.env.note_dependency(str(path))
+            notebook = json.loads(path.read_text(encoding="utf8"))
+            claims = claims_of(notebook)
+            total += len(claims)
+            title = title_of(notebook, path.stem)
+            section = nodes.section("", nodes.title("", title), ids=[nodes.make_id(f"claims-{path.stem}")])
+            link = addnodes.pending_xref(
+                "",
+                nodes.inline("", f"Read the chapter: {title}"),
+                refdomain="std",
+                reftype="doc",
+                reftarget=f"/{docname}",
+                refexplicit=True,
+                refwarn=True,
+                refdoc=self.env.docname,
+            )
+            section += nodes.paragraph("", "", link, nodes.Text(f" ({count(len(claims))})"))
+            if claims:
+                section += table(claims)
+            listing.append(section)
+        return [nodes.paragraph("", f"The book makes {count(total)} so far."), *listing]
+
+
+def count(number: int) -> str:
+    return f"{number} claim" if number == 1 else f"{number} claims"
+
+
+def when_notebook_changed(app: Sphinx, env, added: set, changed: set, removed: set) -> list[str]:
+    """Pages with the directive are read again also when a chapter is new or gone."""
+    if not any(name.startswith("book/") and name[5:6].isdigit() for name in added | changed | removed):
+        return []
+    return [name for name in env.found_docs if env.metadata.get(name, {}).get("claims")]
+
+
+def setup(app: Sphinx) -> dict:
+    app.add_directive("claims", Claims)
+    app.connect("env-get-outdated", when_notebook_changed)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,76 @@
+"""Make the built site complete in itself: it asks no other server for anything and reads well without JavaScript.
+
+MathJax comes from the package ``sphinx-mathjax-offline``; of its 24 MB, the 3 MB that a page can ask for are copied.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+
+from sphinx.application import Sphinx
+from sphinx.errors import ConfigError
+
+MATHJAX = ("tex-chtml.js", "output/chtml/fonts/", "input/tex/extensions/")
+ICON = (  # three levels of a pyramid
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' fill='%230072b2'%3E"
+    "%3Cpath d='M1 11h14v4H1zM4 6h8v4H4zM6 1h4v4H6z'/%3E%3C/svg%3E"
+)
+
+# The reference pages import the package, and TensorFlow would greet the reader of the build's log.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+def copy_mathjax(app: Sphinx) -> None:
+    if app.builder.format != "html":
+        return
+    try:
+        packaged = files("sphinx-mathjax-offline") or []
+    except PackageNotFoundError:
+        raise ConfigError('MathJax is not installed: pip install "msvision[book]"') from None
+    for file in packaged:
+        _, found, name = file.as_posix().partition("static/mathjax/")
+        target = Path(app.outdir, "_static", "mathjax", name)
+        if found and name.startswith(MATHJAX) and not target.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file.locate(), target)
+
+
+def drop_remote_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Remove thebe, which Jupyter Book adds to every page whether it is used or not, and which loads from elsewhere."""
+
+    def is_local(item) -> bool:
+        return "thebe" not in f"{getattr(item, 'filename', item)} {getattr(item, 'attributes', '')}".lower()
+
+    for key in ("script_files", "css_files"):
+        context[key] = [item for item in context.get(key, []) if is_local(item)]
+
+
+def add_to_head(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """A style for readers without JavaScript, and an icon, without which browsers ask for one that does not exist."""
+    style = context["pathto"]("_static/noscript.css", 1)
+    context["metatags"] = (
+        f'{context.get("metatags", "")}\n<link rel="icon" href="{ICON}">\n'
+        f'<noscript><link rel="stylesheet" href="{style}"></noscript>\n'
+    )
+
+
+def when_site_changed(app: Sphinx, env, added: set, changed: set, removed: set) -> set:
+    """Write all pages again when a style, a script or an extension is newer than the last build; Sphinx would not."""
+    last = Path(app.doctreedir, "environment.pickle")
+    sources = [path for folder in ("_static", "_ext") for path in Path(app.confdir, "book", folder).glob("*.*")]
+    if last.is_file() and max(path.stat().st_mtime for path in sources) > last.stat().st_mtime:
+        return set(env.found_docs)
+    return set()
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("builder-inited", copy_mathjax)
+    app.connect("env-get-outdated", when_site_changed)
+    app.connect("html-page-context", drop_remote_scripts, priority=999)
+    app.connect("html-page-context", add_to_head, priority=999)
+    app.add_css_file("site.css")
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,29 @@
+// Repairs of the theme's accessibility, found with axe-core (sphinx-book-theme 1.3, pydata-sphinx-theme 0.17).
+document.addEventListener("DOMContentLoaded", () => {
+  const all = (selector, change) => document.querySelectorAll(selector).forEach(change);
+
+  // The visible text is part of the accessible name (WCAG 2.5.3).
+  all("button.search-button-field, details.hide > summary[aria-label]", (e) => e.removeAttribute("aria-label"));
+
+  // Icons turn a title into hidden text: drop the three names of colour themes that nobody sees.
+  all(".theme-switch", (e) => e.removeAttribute("title"));
+  window.addEventListener("load", () => all(".theme-switch title", (e) => e.remove()));
+
+  // The logo in the sidebar stands in a landmark.
+  const sidebar = document.getElementById("pst-primary-sidebar");
+  if (sidebar) {
+    sidebar.setAttribute("role", "navigation");
+    sidebar.setAttribute("aria-label", "Book");
+  }
+
+  // The parts of a list of sources are list items; the role that Sphinx gives them is no longer in use.
+  all('[role="doc-biblioentry"]', (e) => e.setAttribute("role", "listitem"));
+
+  // What scrolls sideways can be scrolled with the keyboard.
+  const reachable = () =>
+    all(".bd-content :is(pre, .text_html, .pst-scrollable-table-container, div.math, mjx-container)", (e) => {
+      if (e.scrollWidth > e.clientWidth + 1) e.tabIndex = 0;
+    });
+  window.addEventListener("load", reachable);
+  window.addEventListener("resize", reachable);
+});

@@ -1,0 +1,75 @@
+"""What stands in several files of the repository is the same in all of them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf8"))["project"]
+ADDRESS = CONFIG["repository"]["url"]
+# Written in pieces, so that this file does not find itself.
+FOLDERS = [f"/{name}/" for name in ("work", "root", "home", "Users")]
+HOSTS = ["pypi" + ".org/simple", "python" + "hosted.org", "arti" + "factory", "codeart" + "ifact", "pkg" + ".dev"]
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf8")
+
+
+def test_address_in_pyproject() -> None:
+    assert PROJECT["urls"]["Repository"] == ADDRESS
+
+
+def test_address_in_citation() -> None:
+    citation = yaml.safe_load(read("CITATION.cff"))
+    assert citation["repository-code"] == ADDRESS
+    assert citation["title"] == CONFIG["title"]
+
+
+def test_version_in_citation() -> None:
+    version = re.search(r'__version__ = "(.+)"', read("msvision/__init__.py")).group(1)
+    assert yaml.safe_load(read("CITATION.cff"))["version"] == version
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("book/[0-9]*.ipynb")), ids=lambda path: path.stem)
+def test_address_in_notebooks(path: Path) -> None:
+    assert set(re.findall(r"git\+(\S+?)@", path.read_text(encoding="utf8"))) == {ADDRESS}
+
+
+def test_environment_lists_the_same_dependencies() -> None:
+    extras = PROJECT["optional-dependencies"]
+    wanted = set(PROJECT["dependencies"]).union(*(requirements for requirements in extras.values()))
+    environment = yaml.safe_load(read("environment.yml"))["dependencies"]
+    listed = {entry for item in environment for entry in (item["pip"] if isinstance(item, dict) else [])}
+    assert listed == wanted
+    assert f"python{PROJECT['requires-python']}" in environment
+
+
+def tracked() -> list[Path]:
+    """The repository's text files: those that git tracks, or all that are not built where there is no git."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, timeout=60).stdout
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("not a git checkout")
+    paths = [ROOT / name for name in listed.decode().split("\0") if name]
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:1000]]
+
+
+def test_no_folder_of_a_machine_and_no_package_registry() -> None:
+    found = []
+    for path in tracked():
+        text = path.read_text(encoding="utf8", errors="replace")
+        if path.suffix == ".ipynb":  # pictures are letters and slashes by chance
+            text = re.sub(r'"image/\w+": "[^"]*"', "", text)
+        for word in (*FOLDERS, *HOSTS):
+            if re.search(rf"(?<![\w.]){re.escape(word)}" if word in FOLDERS else re.escape(word), text):
+                found.append(f"{path.relative_to(ROOT)}: {word}")
+    assert not [line for line in found if not line.startswith(("tools/notebooks.py", "tests/book/"))]

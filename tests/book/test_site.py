@@ -1,0 +1,208 @@
+"""The built site: complete in itself, readable by everyone, on a phone, in the dark, on paper, without JavaScript."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTER, API = "book/01_image_pyramids.html", "book/reference/api.html"
+VIEWS = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}},
+}
+STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
+
+pytestmark = pytest.mark.book
+
+
+@contextmanager
+def tab(browser, **settings):
+    """A page of a fresh reader, who has chosen nothing yet."""
+    context = browser.new_context(**settings)
+    try:
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def open_page(page, url: str) -> None:
+    page.goto(url, wait_until="load")
+    page.evaluate("async () => { await window.MathJax?.startup?.promise; await document.fonts.ready; }")
+
+
+@pytest.fixture(scope="module")
+def names(site: Path) -> list[str]:
+    """All pages but the redirect at the root, and the sources of the package, of which one stands for all."""
+    listed = sorted(path.relative_to(site).as_posix() for path in site.rglob("*.html") if "_static" not in path.parts)
+    code = [name for name in listed if name.startswith("_modules/msvision")]
+    return [name for name in listed if name != "index.html" and name not in code[1:]]
+
+
+def test_links_assets_and_alternative_texts(site: Path) -> None:
+    command = [sys.executable, ROOT / "tools/check_site.py", site]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("fault", "body"),
+    [
+        ("link", '<a href="missing.html">x</a>'),
+        ("anchor", '<a href="#missing">x</a>'),
+        ("asset", '<img src="missing.png" alt="x">'),
+        ("other server", '<script src="https://example.org/x.js"></script>'),
+        ("alternative text", '<img src="data:image/png;base64,AAAA">'),
+    ],
+)
+def test_the_check_finds(fault: str, body: str, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text(f"<html><body>{body}</body></html>", encoding="utf8")
+    command = [sys.executable, ROOT / "tools/check_site.py", tmp_path]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 1, fault
+
+
+def test_names_no_folder_of_this_machine(site: Path) -> None:
+    pages = [path for path in site.rglob("*.html") if "_static" not in path.parts]
+    assert not [path.name for path in pages if str(ROOT) + "/" in path.read_text(encoding="utf8")]
+
+
+def test_pages_ask_no_other_server_and_report_no_error(browser, address: str, names: list[str]) -> None:
+    faults: list[str] = []
+    with tab(browser) as page:
+        own = (f"{address}/", "data:", "blob:")
+
+        def report(wrong: bool, text: str) -> None:
+            if wrong:
+                faults.append(f"{page.url}: {text}")
+
+        page.on("request", lambda request: report(not request.url.startswith(own), f"asks {request.url}"))
+        page.on("response", lambda answer: report(answer.status >= 400, f"{answer.status} {answer.url}"))
+        page.on("console", lambda message: report(message.type == "error", message.text))
+        page.on("pageerror", lambda error: report(True, str(error)))
+        page.goto(f"{address}/index.html")
+        page.wait_for_url(f"{address}/book/intro.html")
+        for name in names:
+            open_page(page, f"{address}/{name}")
+    assert not faults
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_accessibility(browser, address: str, names: list[str], view: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    axe, faults = Axe(), []
+    with tab(browser, **VIEWS[view]) as page:
+        for name in names:
+            open_page(page, f"{address}/{name}")
+            found = axe.run(page, options={"runOnly": STANDARD}).response["violations"]
+            faults += [f"{name}: {rule['id']}: {node['html'][:200]}" for rule in found for node in rule["nodes"]]
+    assert not faults, "\n".join(faults)
+
+
+def test_nothing_scrolls_sideways_on_a_phone(browser, address: str, names: list[str]) -> None:
+    wide = []
+    with tab(browser, viewport={"width": 360, "height": 740}) as page:
+        for name in names:
+            open_page(page, f"{address}/{name}")
+            width = page.evaluate("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth)")
+            page.evaluate("window.scrollTo(200, 0)")
+            if width > 360 or page.evaluate("window.scrollX") > 0:
+                wide.append(f"{name}: {width} pixels")
+    assert not wide
+
+
+# -- the two frameworks ----------------------------------------------------------------------------------------------
+
+
+def shown(page) -> set[str]:
+    """Frameworks whose code a reader sees on the page."""
+    return set(
+        page.evaluate(
+            """() => [...document.querySelectorAll(".framework-tabs > label")]
+                 .filter((label) => label.nextElementSibling.checkVisibility())
+                 .map((label) => label.textContent.trim())"""
+        )
+    )
+
+
+def test_choosing_a_framework_switches_all_tabs_and_holds(browser, address: str) -> None:
+    with tab(browser) as page:
+        open_page(page, f"{address}/{CHAPTER}")
+        assert page.locator(".framework-tabs").count() > 1
+        assert shown(page) == {"PyTorch"}
+        page.locator(".framework-tabs > label", has_text="TensorFlow").first.click()
+        assert shown(page) == {"TensorFlow"}
+        open_page(page, f"{address}/{API}")
+        open_page(page, f"{address}/{CHAPTER}")
+        assert shown(page) == {"TensorFlow"}
+
+
+def test_choosing_a_framework_by_keyboard(browser, address: str) -> None:
+    with tab(browser) as page:
+        open_page(page, f"{address}/{CHAPTER}")
+        page.locator(".framework-tabs > input").first.focus()
+        page.keyboard.press("ArrowRight")
+        assert page.locator(".framework-tabs > input").nth(1).is_checked()
+
+
+@pytest.mark.parametrize(("framework", "label"), [("torch", "PyTorch"), ("tensorflow", "TensorFlow")])
+def test_the_address_chooses_a_framework(browser, address: str, framework: str, label: str) -> None:
+    with tab(browser) as page:
+        open_page(page, f"{address}/{CHAPTER}?framework={framework}")
+        assert shown(page) == {label}
+
+
+def test_both_frameworks_without_javascript(browser, address: str) -> None:
+    with tab(browser, java_script_enabled=False) as page:
+        page.goto(f"{address}/{CHAPTER}", wait_until="load")
+        labels, bodies = page.locator(".framework-tabs > label"), page.locator(".framework-tabs > .sd-tab-content")
+        assert {text.strip() for text in labels.all_inner_texts()} == {"PyTorch", "TensorFlow"}
+        assert all(label.is_visible() for label in labels.all())
+        assert all(body.is_visible() for body in bodies.all())
+
+
+def test_both_frameworks_on_paper(browser, address: str) -> None:
+    with tab(browser) as page:
+        open_page(page, f"{address}/{CHAPTER}")
+        page.emulate_media(media="print")
+        assert shown(page) == {"PyTorch", "TensorFlow"}
+
+
+# -- the page --------------------------------------------------------------------------------------------------------
+
+
+def test_formulas_are_set(browser, address: str) -> None:
+    with tab(browser) as page:
+        open_page(page, f"{address}/{CHAPTER}")
+        assert page.locator("mjx-container").count() > 0
+        assert page.locator("mjx-merror").count() == 0
+        assert "$$" not in page.locator("article").inner_text()
+
+
+def test_figures_keep_their_brightness_in_the_dark(browser, address: str) -> None:
+    with tab(browser, color_scheme="dark") as page:
+        open_page(page, f"{address}/{CHAPTER}")
+        style = "(e) => [getComputedStyle(e).filter, getComputedStyle(e).backgroundColor]"
+        look = page.locator(".cell_output img").first.evaluate(style)
+        assert look == ["none", "rgb(255, 255, 255)"]
+
+
+def test_every_claim_is_listed(browser, address: str) -> None:
+    with tab(browser) as page:
+        open_page(page, f"{address}/{CHAPTER}")
+        made = [text.strip() for text in page.locator(".msv-claim-sentence").all_text_contents()]
+        open_page(page, f"{address}/book/reference/claims.html")
+        listed = [text.strip() for text in page.locator("table.msv-claims tbody td:first-child").all_text_contents()]
+        assert made
+        assert set(made) <= set(listed)
+
+
+def test_search_works_without_another_server(browser, address: str) -> None:
+    with tab(browser) as page:
+        page.goto(f"{address}/search.html?q=pyramid", wait_until="load")
+        page.locator("#search-results li").first.wait_for(timeout=10_000)
