@@ -72,6 +72,7 @@ class Operator:
     inputs: Callable = one_image
     first: str = "x"  # what error messages call the first input
     layer: bool = False
+    torch_arguments: Callable = lambda channels: {"in_channels": channels}  # that Keras finds out by itself
     image: bool = True
     wrong: tuple = ()
     sizes: tuple = tuple(SIZES)
@@ -102,12 +103,12 @@ class Operator:
         if not self.layer:
             return tuple(bound(getattr(msv, self.name), arguments) for msv in (msv_torch, msv_tensorflow))
         torch.manual_seed(0)
-        ours = getattr(msv_torch, self.name)(in_channels=channels, **arguments)
+        ours = getattr(msv_torch, self.name)(**self.torch_arguments(channels), **arguments)
         for tensor in ours.state_dict().values():
             tensor.copy_(tensor.bfloat16())  # exact in every type
         ours = ours.to(getattr(torch, dtype))
         theirs = getattr(msv_tensorflow, self.name)(**arguments, dtype=dtype)
-        theirs.build((None, None, None, channels))
+        theirs(*to_tensorflow(self.make_inputs((33, 40), channels), dtype))  # which builds it
         port(ours, theirs)
         return ours, theirs
 

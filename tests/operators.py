@@ -63,6 +63,7 @@ def wrong_size(id, size, error=ValueError):
     return Wrong(id, error, match[error], {"size": size})
 
 
+# Operators of later modules stand in files of their own, operators_<module>.py, and are joined here.
 OPERATORS = [
     Operator("downsample", references.downsample, wrong=SHRINK, compiler="inductor"),
     Operator("downsample", references.downsample, {"scale_factor": 0.7}, variant="0.7"),
