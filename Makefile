@@ -30,8 +30,9 @@ test: _build/html/index.html
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) tools/notebooks.py --check book/*.ipynb
-	$(PY) -m pytest
-	$(PY) -m pytest -o addopts= --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval.cfg book
+	$(PY) -m pytest --doctest-modules msvision
+	$(PY) -m pytest tests
+	$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval.cfg book
 
 seeds: .venv/installed
 	$(PY) tools/fresh_seeds.py $(sort $(wildcard book/[0-9]*.ipynb))
