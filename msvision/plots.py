@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-DPI, WIDTH = 100, 7.2
+DPI, WIDTH = 100, 6.6  # the page's column is 690 pixels wide
 BLUE, ORANGE, GREEN, PINK = "#0072b2", "#e69f00", "#009e73", "#cc79a7"
 SKY, RED, GREY = "#56b4e9", "#d55e00", "#666666"
 """Colours that stay apart for the colour-blind (Okabe and Ito)."""
@@ -44,6 +44,7 @@ def style() -> None:
         {
             "figure.dpi": DPI,
             "savefig.dpi": DPI,
+            "savefig.pad_inches": 0.04,
             "figure.figsize": (6.4, 3.4),
             "figure.facecolor": "white",
             "savefig.facecolor": "white",
@@ -106,7 +107,7 @@ def images(
     Raises
     ------
     ValueError
-        If a row is wider than the page, 720 pixels.
+        If a row is wider than the page, 660 pixels.
 
     Examples
     --------

@@ -43,7 +43,7 @@ def test_zone_plate_reaches_its_highest_frequency_at_the_edge():
         (lambda: samples.crops("camera", 1, 513, 0), "size must be at most 512 for camera, got 513"),
         (lambda: samples.crops("camera", 0, 8, 0), "count must be at least 1, got 0"),
         (lambda: samples.zone_plate(1), "size must be at least 2, got 1"),
-        (lambda: plots.images([np.zeros((9, 800))]), "at most 720 pixels wide, got 800"),
+        (lambda: plots.images([np.zeros((9, 800))]), "at most 660 pixels wide, got 800"),
     ],
 )
 def test_bad_input(call, message):
