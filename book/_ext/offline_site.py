@@ -14,11 +14,6 @@ from sphinx.application import Sphinx
 from sphinx.errors import ConfigError
 
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/", "input/tex/extensions/")
-ICON = (  # three levels of a pyramid
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16' fill='%230072b2'%3E"
-    "%3Cpath d='M1 11h14v4H1zM4 6h8v4H4zM6 1h4v4H6z'/%3E%3C/svg%3E"
-)
-
 # The reference pages import the package, and TensorFlow would greet the reader of the build's log.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -50,11 +45,10 @@ def drop_remote_scripts(app: Sphinx, pagename: str, templatename: str, context: 
 
 
 def add_to_head(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """A style for readers without JavaScript, and an icon, without which browsers ask for one that does not exist."""
+    """A style for readers without JavaScript."""
     style = context["pathto"]("_static/noscript.css", 1)
     context["metatags"] = (
-        f'{context.get("metatags", "")}\n<link rel="icon" href="{ICON}">\n'
-        f'<noscript><link rel="stylesheet" href="{style}"></noscript>\n'
+        f'{context.get("metatags", "")}\n<noscript><link rel="stylesheet" href="{style}"></noscript>\n'
     )
 
 

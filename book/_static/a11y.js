@@ -5,9 +5,17 @@ document.addEventListener("DOMContentLoaded", () => {
   // The visible text is part of the accessible name (WCAG 2.5.3).
   all("button.search-button-field, details.hide > summary[aria-label]", (e) => e.removeAttribute("aria-label"));
 
-  // Icons turn a title into hidden text: drop the three names of colour themes that nobody sees.
-  all(".theme-switch", (e) => e.removeAttribute("title"));
-  window.addEventListener("load", () => all(".theme-switch title", (e) => e.remove()));
+  // The three icons of the button that changes colours are decoration; its own name says what it does. Font Awesome puts
+  // its pictures in place at a time of its choosing, with a title that nobody sees.
+  const decorate = () =>
+    all(".theme-switch", (e) => {
+      e.removeAttribute("title");
+      e.querySelectorAll("title").forEach((title) => title.remove());
+      for (const name of ["role", "aria-labelledby"]) e.removeAttribute(name);
+      if (e.getAttribute("aria-hidden") !== "true") e.setAttribute("aria-hidden", "true");
+    });
+  decorate();
+  all(".theme-switch-button", (e) => new MutationObserver(decorate).observe(e, { childList: true, subtree: true }));
 
   // The logo in the sidebar stands in a landmark.
   const sidebar = document.getElementById("pst-primary-sidebar");
