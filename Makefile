@@ -48,7 +48,7 @@ _build/html/index.html: .venv/installed $(BOOK)
 # torch comes first and by itself: "+cpu" is never a CUDA build, and only this line looks at PyTorch's own index.
 .venv/installed: constraints.txt pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv .venv
-	$(PY) -m pip install --disable-pip-version-check --no-deps --retries 1 --timeout 20 --extra-index-url $(TORCH_INDEX) -c constraints.txt torch
+	$(PY) -m pip install --disable-pip-version-check --no-deps --retries 1 --timeout 20 --extra-index-url $(TORCH_INDEX) -c constraints.txt torch torchvision
 	$(PY) -m pip install --disable-pip-version-check -c constraints.txt torch $(TENSORFLOW) keras
 	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[book,test]"
 	@touch $@

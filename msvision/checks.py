@@ -152,9 +152,189 @@ def check_blend(a: tuple, b: tuple, mask: tuple, layout: str) -> None:
         raise ValueError(f"mask must have shape ({wanted}) in layout {layout}, got {mask}")
 
 
+def check_size(size, name: str = "size") -> tuple[int, int]:
+    """Return a height and width from a whole number or a pair of them, or raise if they are not positive.
+
+    Examples
+    --------
+    >>> check_size(8), check_size((8, 4))
+    ((8, 8), (8, 4))
+    >>> check_size((8, 0))
+    Traceback (most recent call last):
+        ...
+    ValueError: size[1] must be at least 1, got 0
+    """
+    if not isinstance(size, (list, tuple)):
+        return (check_count(name, size),) * 2
+    if len(size) != 2:
+        raise ValueError(f"{name} must be a number of pixels or a pair (height, width), got {size!r}")
+    return tuple(check_count(f"{name}[{i}]", n) for i, n in enumerate(size))
+
+
+def check_choice(name: str, value, choices: tuple):
+    """Return ``value``, or raise if it is none of ``choices``.
+
+    Examples
+    --------
+    >>> check_choice("output_stride", 4, (32, 16, 8))
+    Traceback (most recent call last):
+        ...
+    ValueError: output_stride must be 32, 16 or 8, got 4
+    """
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        *most, last = map(repr, choices)
+        raise ValueError(f"{name} must be {', '.join(most)} or {last}, got {value!r}")
+    return value
+
+
+def check_interpolation(interpolation: str, antialias: bool) -> tuple[str, bool]:
+    """Return both, or raise if there is no such way to resize.
+
+    Examples
+    --------
+    >>> check_interpolation("nearest", True)
+    Traceback (most recent call last):
+        ...
+    ValueError: antialias must be False for interpolation 'nearest', which has no kernel to widen, got True
+    """
+    check_choice("interpolation", interpolation, ("nearest", "bilinear", "bicubic"))
+    if not isinstance(antialias, bool):
+        raise TypeError(f"antialias must be True or False, got {antialias!r} ({type(antialias).__name__})")
+    if antialias and interpolation == "nearest":
+        raise ValueError("antialias must be False for interpolation 'nearest', which has no kernel to widen, got True")
+    return interpolation, antialias
+
+
+def check_channels(shape: tuple, channels: int, layout: str, name: str = "x") -> None:
+    """Raise unless an image has the number of channels that a layer was made for.
+
+    Examples
+    --------
+    >>> check_channels((1, 8, 8, 4), 3, "NHWC")
+    Traceback (most recent call last):
+        ...
+    ValueError: x must have 3 channels in layout NHWC, got 4: shape (1, 8, 8, 4)
+    """
+    given = shape[layout.index("C")]
+    if _known(given) and given != channels:
+        raise ValueError(f"{name} must have {channels} channels in layout {layout}, got {given}: shape {tuple(shape)}")
+
+
 def _differ(a: tuple, b: tuple) -> bool:
     return len(a) != len(b) or any(_known(*pair) and pair[0] != pair[1] for pair in zip(a, b))
 
 
 def _known(*sizes) -> bool:
     return all(isinstance(size, Integral) for size in sizes)
+
+
+def check_channel_list(in_channels: list[int], name: str = "in_channels") -> list[int]:
+    """Return the channels of each level as a list of integers, or raise if they are not that.
+
+    Examples
+    --------
+    >>> check_channel_list(256)
+    Traceback (most recent call last):
+        ...
+    TypeError: in_channels must be a list with the channels of each level, finest first, got 256 (int)
+    """
+    if not isinstance(in_channels, (list, tuple)):
+        raise TypeError(
+            f"{name} must be a list with the channels of each level, finest first, "
+            f"got {in_channels!r} ({type(in_channels).__name__})"
+        )
+    if not in_channels:
+        raise ValueError(f"{name} must hold the channels of at least one level, got an empty list")
+    return [check_count(f"{name}[{number}]", channels) for number, channels in enumerate(in_channels)]
+
+
+def check_features(shapes: list[tuple], in_channels: list[int], layout: str) -> None:
+    """Raise unless levels are as many as a layer was made for, with its channels, and hold equally many images.
+
+    Examples
+    --------
+    >>> check_features([(1, 8, 5, 4), (1, 8, 3, 2)], [8, 16], "NCHW")
+    Traceback (most recent call last):
+        ...
+    ValueError: levels[1] must have 16 channels, got 8: shape (1, 8, 3, 2) in layout NCHW
+    """
+    if len(shapes) != len(in_channels):
+        raise ValueError(f"levels must hold {len(in_channels)} levels, since in_channels does, got {len(shapes)}")
+    for number, (shape, channels) in enumerate(zip(shapes, in_channels)):
+        given = shape[layout.index("C")]
+        if _known(given) and given != channels:
+            raise ValueError(
+                f"levels[{number}] must have {channels} channels, got {given}: shape {tuple(shape)} in layout {layout}"
+            )
+        check_same_batch(shapes[0], shape, number)
+
+
+def check_same_batch(first: tuple, shape: tuple, number: int) -> None:
+    """Raise unless a level holds as many images as the finest.
+
+    Examples
+    --------
+    >>> check_same_batch((2, 8, 5, 4), (1, 8, 3, 2), 1)
+    Traceback (most recent call last):
+        ...
+    ValueError: levels[1] must hold 2 images, since levels[0] does, got 1
+    """
+    if _known(first[0], shape[0]) and first[0] != shape[0]:
+        raise ValueError(f"levels[{number}] must hold {first[0]} images, since levels[0] does, got {shape[0]}")
+
+
+def check_target_size(size, shapes: list[tuple]) -> tuple:
+    """Return the height and width that ``size`` means for levels of these heights and widths, or raise.
+
+    Examples
+    --------
+    >>> check_target_size(None, [(8, 8), (4, 4)]), check_target_size(1, [(8, 8), (4, 4)]), check_target_size((5, 6), [])
+    ((8, 8), (4, 4), (5, 6))
+    >>> check_target_size(2, [(8, 8), (4, 4)])
+    Traceback (most recent call last):
+        ...
+    ValueError: size must be a pair (height, width) or the index of a level, 0 to 1, got 2
+    """
+    if isinstance(size, (list, tuple)):
+        if len(size) != 2:
+            raise ValueError(f"size must be a pair (height, width) or the index of a level, got {size!r}")
+        return tuple(check_count(f"size[{i}]", n) if isinstance(n, Real) else n for i, n in enumerate(size))
+    index = 0 if size is None else check_count("size", size, least=0)
+    if index >= len(shapes):
+        last = len(shapes) - 1
+        raise ValueError(f"size must be a pair (height, width) or the index of a level, 0 to {last}, got {index}")
+    return tuple(shapes[index])
+
+
+def check_counts(name: str, values, least: int = 1) -> tuple[int, ...]:
+    """Return ``values`` as a tuple of whole numbers of at least ``least``, or raise if they are not that.
+
+    Examples
+    --------
+    >>> check_counts("rates", [6, 12, 18])
+    (6, 12, 18)
+    >>> check_counts("bins", ())
+    Traceback (most recent call last):
+        ...
+    ValueError: bins must hold at least one number, got ()
+    """
+    if not isinstance(values, (list, tuple)):
+        raise TypeError(f"{name} must be a tuple of integers, got {values!r} ({type(values).__name__})")
+    if not values:
+        raise ValueError(f"{name} must hold at least one number, got {values!r}")
+    return tuple(check_count(f"{name}[{number}]", value, least) for number, value in enumerate(values))
+
+
+def check_dropout(dropout: float) -> float:
+    """Return ``dropout`` as a float, or raise if it is not a probability less than one.
+
+    Examples
+    --------
+    >>> check_dropout(1)
+    Traceback (most recent call last):
+        ...
+    ValueError: dropout must be at least 0 and less than 1, got 1
+    """
+    if not 0 <= check_number("dropout", dropout) < 1:
+        raise ValueError(f"dropout must be at least 0 and less than 1, got {dropout}")
+    return float(dropout)

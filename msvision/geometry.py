@@ -278,11 +278,12 @@ def linear_taps(size, coarse_size, scale_factor: float, xp=np):
     return indices, xp.stack([1 - (position - lower), position - lower])
 
 
-def adaptive_bin_edges(size: int, bins: int) -> list[tuple[int, int]]:
+def adaptive_bin_edges(size, bins: int) -> list[tuple]:
     """First pixel and one past the last pixel of each bin when ``size`` pixels are pooled into ``bins``.
 
     Bin ``i`` runs from ``floor(i * size / bins)`` to ``ceil((i + 1) * size / bins)``. There are always ``bins`` of them,
-    none is empty, and neighbours overlap by a pixel where the size does not divide: PyTorch's adaptive pooling.
+    none is empty, and neighbours overlap by a pixel where the size does not divide: PyTorch's adaptive pooling. Sizes may
+    be symbols in a graph.
 
     Examples
     --------
@@ -291,11 +292,24 @@ def adaptive_bin_edges(size: int, bins: int) -> list[tuple[int, int]]:
     >>> adaptive_bin_edges(2, 3)
     [(0, 1), (0, 2), (1, 2)]
     """
-    check_count("size", size), check_count("bins", bins)
-    return [(i * size // bins, -(-(i + 1) * size // bins)) for i in range(bins)]
+    check_count("bins", bins)
+    if isinstance(size, Real):
+        check_count("size", size)
+    return [(i * size // bins, ((i + 1) * size + bins - 1) // bins) for i in range(bins)]  # no negatives, as above
 
 
-def resize_matrix(size: int, out_size: int, interpolation: str = "bilinear", antialias: bool = False) -> np.ndarray:
+def nearest_pixels(size, out_size: int, xp=np):
+    """Index of the pixel whose area holds the centre of each output pixel, in whole-number arithmetic.
+
+    Examples
+    --------
+    >>> nearest_pixels(5, 3).tolist()
+    [0, 2, 4]
+    """
+    return (2 * _range(0, out_size, "int64", xp) + 1) * size // (2 * out_size)
+
+
+def resize_matrix(size, out_size: int, interpolation: str = "bilinear", antialias: bool = False, xp=np):
     """Matrix of shape (out_size, size) that resizes one dimension of an image, with half-pixel centres.
 
     Output pixel ``i`` is centred at ``(i + 0.5) * size / out_size - 0.5``. With ``antialias`` the kernel is as wide as an
@@ -312,31 +326,128 @@ def resize_matrix(size: int, out_size: int, interpolation: str = "bilinear", ant
     >>> resize_matrix(4, 2).tolist()
     [[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]]
     """
-    check_count("size", size), check_count("out_size", out_size)
+    if xp is np:  # else a graph's symbol
+        check_count("size", size)
+    check_count("out_size", out_size)
     kernels = {"nearest": None, "bilinear": (1, _triangle), "bicubic": (2, _keys)}
     if interpolation not in kernels:
         raise ValueError(f"interpolation must be one of {', '.join(kernels)}, got {interpolation!r}")
-    ratio = size / out_size
-    centres, pixels = (np.arange(out_size) + 0.5) * ratio - 0.5, np.arange(size)
+    pixels = _range(0, size, "int64", xp)
     if interpolation == "nearest":
-        return (np.floor(centres + 0.5).astype(int).clip(0, size - 1)[:, None] == pixels).astype(float)
+        return _cast(nearest_pixels(size, out_size, xp)[:, None] == pixels, "float64", xp)
     support, kernel = kernels[interpolation]
-    width = max(ratio, 1.0) if antialias else 1.0
+    pixels, last = _cast(pixels, "float64", xp), _cast(pixels[-1], "float64", xp)
+    ratio = (last + 1) / out_size
+    centres = (_range(0, out_size, "float64", xp) + 0.5) * ratio - 0.5
+    width = xp.maximum(ratio, xp.ones_like(ratio)) if antialias else 1.0
     if not antialias and interpolation == "bilinear":
-        centres = centres.clip(0, size - 1)
-    weights = kernel(np.abs(pixels - centres[:, None]) / width, support)
-    return weights / weights.sum(1, keepdims=True)
+        centres = xp.minimum(xp.maximum(centres, xp.zeros_like(last)), last)
+    weights = kernel(xp.abs(pixels - centres[:, None]) / width, support, xp)
+    return weights / xp.sum(weights, 1)[:, None]
 
 
-def _triangle(distance: np.ndarray, support: int) -> np.ndarray:
-    return np.maximum(support - distance, 0)
+def _triangle(distance, support: int, xp):
+    return xp.maximum(support - distance, xp.zeros_like(distance))
 
 
-def _keys(distance: np.ndarray, support: int, a: float = -0.5) -> np.ndarray:
+def _keys(distance, support: int, xp, a: float = -0.5):
     d = distance
     near = ((a + 2) * d - (a + 3)) * d * d + 1
     far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-    return np.where(d < 1, near, np.where(d < support, far, 0.0))
+    return xp.where(d < 1, near, xp.where(d < support, far, xp.zeros_like(d)))
+
+
+def nearest_indices(size, out_size, xp=np):
+    """Pixel that each output pixel copies when ``size`` pixels become ``out_size``: ``floor(i * size / out_size)``.
+
+    In single precision, as PyTorch's ``mode="nearest"`` computes it (and not ``"nearest-exact"``, nor Keras, which copy
+    the pixel nearest to the output pixel's centre).
+
+    Examples
+    --------
+    >>> nearest_indices(3, 5).tolist(), nearest_indices(2, 4).tolist()
+    ([0, 0, 1, 1, 2], [0, 0, 1, 1])
+    """
+    positions = _range(0, out_size, "int64", xp)
+    last = _range(0, size, "int64", xp)[-1]
+    ratio = _cast(last + 1, "float32", xp) / _cast(positions[-1] + 1, "float32", xp)
+    return xp.minimum(_cast(xp.floor(_cast(positions, "float32", xp) * ratio), "int64", xp), last)
+
+
+def half_pixel_taps(size, out_size, xp=np):
+    """Pixels and weights that resize ``size`` pixels to ``out_size`` by linear interpolation with half-pixel centres.
+
+    Output pixel ``i`` is centred at ``(i + 0.5) * size / out_size - 0.5``; beyond the first and last pixel's centre those
+    pixels are kept: ``align_corners=False`` of PyTorch, ``tf.image.resize``. Nothing is smoothed first.
+
+    Returns
+    -------
+    indices, weights : arrays of shape (2, out_size)
+        ``out[i] = sum over k of weights[k, i] * x[indices[k, i]]``.
+
+    Examples
+    --------
+    >>> indices, weights = half_pixel_taps(2, 4)
+    >>> indices.tolist(), weights.tolist()
+    ([[0, 0, 0, 1], [1, 1, 1, 1]], [[1.0, 0.75, 0.25, 1.0], [0.0, 0.25, 0.75, 0.0]])
+    """
+    positions = _range(0, out_size, "float64", xp)
+    last = _range(0, size, "float64", xp)[-1]
+    centre = (positions + 0.5) * ((last + 1) / (positions[-1] + 1)) - 0.5
+    centre = xp.minimum(xp.maximum(centre, xp.zeros_like(centre)), last)
+    lower = xp.floor(centre)
+    indices = _cast(xp.stack([lower, xp.minimum(lower + 1, last)]), "int64", xp)
+    return indices, xp.stack([1 - (centre - lower), centre - lower])
+
+
+def averaging_matrix(size, out_size, xp=np):
+    """Matrix of shape (out_size, size) that averages pixels over the bins of :func:`adaptive_bin_edges`.
+
+    Examples
+    --------
+    >>> averaging_matrix(5, 2).round(2).tolist()
+    [[0.33, 0.33, 0.33, 0.0, 0.0], [0.0, 0.0, 0.33, 0.33, 0.33]]
+    """
+    bins, pixels = _range(0, out_size, "int64", xp), _range(0, size, "int64", xp)
+    count, total = pixels[-1] + 1, bins[-1] + 1
+    first, end = bins * count // total, ((bins + 1) * count + total - 1) // total
+    inside = _cast((pixels >= first[:, None]) & (pixels < end[:, None]), "float64", xp)
+    return inside / _cast(end - first, "float64", xp)[:, None]
+
+
+def alignment_matrix(size, out_size, interpolation: str = "bilinear", xp=np):
+    """Matrix of shape (out_size, size) that enlarges by interpolation and shrinks by averaging, whichever is needed.
+
+    Examples
+    --------
+    >>> alignment_matrix(2, 3, "nearest").tolist(), alignment_matrix(3, 2).tolist()
+    ([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]])
+    """
+    average = averaging_matrix(size, out_size, xp)
+    pixels, last = _range(0, size, "int64", xp), _range(0, out_size, "int64", xp)[-1]
+    if interpolation == "nearest":
+        enlarged = _cast(nearest_indices(size, out_size, xp)[:, None] == pixels, "float64", xp)
+    else:
+        indices, weights = half_pixel_taps(size, out_size, xp)
+        enlarged = sum(weights[k][:, None] * _cast(indices[k][:, None] == pixels, "float64", xp) for k in (0, 1))
+    return xp.where(pixels[-1] > last, average, enlarged)
+
+
+def attention_widths(levels: int, channels: int, kind: str, reduction: int) -> tuple[int, int]:
+    """Inputs and hidden numbers of the dense layers of channel attention over ``levels`` levels.
+
+    Squeeze-and-excitation sees all channels of all levels; selective kernels see the channels of their sum, and keep at
+    least 32 numbers (Li et al., CVPR 2019, eq. 4).
+
+    Examples
+    --------
+    >>> attention_widths(3, 64, "squeeze-excitation", 16), attention_widths(3, 64, "selective", 16)
+    ((192, 12), (64, 32))
+    """
+    check_count("reduction", reduction)
+    if kind == "selective":
+        return channels, max(channels // reduction, 32)
+    return levels * channels, max(levels * channels // reduction, 1)
 
 
 # -- what NumPy, PyTorch and Keras spell differently -----------------------------------------------------------------

@@ -62,7 +62,9 @@ class Operator:
     layer also takes ``weights``, its PyTorch state. ``inputs(size, channels, rng)`` makes the positional inputs,
     ``arguments`` (a dictionary, or a function of the size) the keyword arguments, ``graph_arguments`` those that suit
     every size at once. ``compiler`` is the backend of ``torch.compile`` to test with: "inductor" compiles for real and
-    is slow, "aot_eager" stops before code is written, "eager" only records the graph.
+    is slow, "aot_eager" stops before code is written, "eager" only records the graph. ``like`` names the entry whose code
+    a deep network shares at another depth, so that only values and errors are asked of it; ``fast_gradcheck`` compares
+    gradients with differences along random directions only.
     """
 
     name: str
@@ -78,6 +80,11 @@ class Operator:
     sizes: tuple = tuple(SIZES)
     variant: str = ""
     compiler: str = "aot_eager"
+    fast_gradcheck: bool = False
+    like: str = ""
+    rounding: float = 1.0  # how many times more rounding errors a deep network adds up
+    idle: int = 0  # parameters that one image does not train: a BatchNorm after them takes away what is constant
+    seed: int = 0  # of the parameters; another one where a ReLU of few channels would leave nothing to train
 
     def __str__(self):
         return f"{self.name}-{self.variant}" if self.variant else self.name
@@ -95,18 +102,18 @@ class Operator:
         return self.inputs(size, channels, np.random.default_rng(zlib.crc32(f"{self} {size} {channels}".encode())))
 
     def tolerance(self, dtype, factor=1.0):
-        tolerance = TOLERANCES[dtype] * factor
+        tolerance = TOLERANCES[dtype] * factor * self.rounding
         return {"atol": tolerance, "rtol": 0} if self.image else {"atol": 10 * tolerance, "rtol": 10 * tolerance}
 
     def build(self, arguments, channels, dtype="float32"):
         """The operator in both frameworks, as functions of the inputs; layers hold the same parameters."""
         if not self.layer:
             return tuple(bound(getattr(msv, self.name), arguments) for msv in (msv_torch, msv_tensorflow))
-        torch.manual_seed(0)
+        torch.manual_seed(self.seed)
         ours = getattr(msv_torch, self.name)(**self.torch_arguments(channels), **arguments)
         for tensor in ours.state_dict().values():
             tensor.copy_(tensor.bfloat16())  # exact in every type
-        ours = ours.to(getattr(torch, dtype))
+        ours = ours.to(getattr(torch, dtype)).eval()  # as Keras layers are unless told that they train
         theirs = getattr(msv_tensorflow, self.name)(**arguments, dtype=dtype)
         theirs(*to_tensorflow(self.make_inputs((33, 40), channels), dtype))  # which builds it
         port(ours, theirs)

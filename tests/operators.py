@@ -1,5 +1,6 @@
 """All operators that the battery (``battery.py``) is run on. A new one joins by an entry in ``OPERATORS``."""
 
+import operators_resizing
 import references
 from battery import (
     Operator,
@@ -11,6 +12,10 @@ from battery import (
     wrong_counts,
     wrong_scale_factors,
 )
+from operators_atrous import ATROUS
+from operators_fpn import FPN
+from operators_fusion import FUSION
+from operators_pooling import POOLING
 
 from msvision.geometry import scaled_size
 
@@ -159,4 +164,9 @@ OPERATORS = [
         variant="shared-laplacian",
         compiler="eager",
     ),
+    *FPN,
+    *ATROUS,
+    *POOLING,
+    *operators_resizing.OPERATORS,
+    *FUSION,
 ]

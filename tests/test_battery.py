@@ -30,14 +30,15 @@ from operators import OPERATORS
 from msvision import tensorflow as msv_tensorflow
 from msvision import torch as msv_torch
 
-LAYERS = [operator for operator in OPERATORS if operator.layer]
+WHOLE = [operator for operator in OPERATORS if not operator.like]
+LAYERS = [operator for operator in WHOLE if operator.layer]
 GRAPH_SIZES = [
     (67, 45),
     (40, 33),
     (64, 64),
 ]  # no two levels of the first share a size: PyTorch would require it for ever
 
-every_operator = pytest.mark.parametrize("operator", OPERATORS, ids=str)
+every_operator = pytest.mark.parametrize("operator", WHOLE, ids=str)
 every_layer = pytest.mark.parametrize("operator", LAYERS, ids=str)
 quiet = pytest.mark.filterwarnings("ignore")
 
@@ -88,9 +89,10 @@ def test_gradients_agree(operator, size):
     inputs = operator.make_inputs(size, 3)
     to_inputs, to_parameters = gradients_torch(ours, to_torch(inputs, "float32", grad=True))
     to_inputs_there, to_parameters_there = gradients_tensorflow(theirs, to_tensorflow(inputs, "float32"))
-    assert_close(to_inputs, to_inputs_there, atol=1e-4, rtol=1e-4)
+    tolerance = {"atol": 1e-4 * operator.rounding, "rtol": 1e-4}
+    assert_close(to_inputs, to_inputs_there, **tolerance)
     if operator.layer:
-        assert_close(as_keras_gradients(ours, theirs, to_parameters), to_parameters_there, atol=1e-4, rtol=1e-4)
+        assert_close(as_keras_gradients(ours, theirs, to_parameters), to_parameters_there, **tolerance)
 
 
 @quiet
@@ -103,7 +105,7 @@ def test_gradients_against_differences(operator):
         remaining = iter(leaves)
         return tuple(flat(ours(*mapped(lambda _: next(remaining), inputs))))
 
-    assert torch.autograd.gradcheck(call, flat(inputs))
+    assert torch.autograd.gradcheck(call, flat(inputs), fast_mode=operator.fast_gradcheck)
 
 
 @quiet
@@ -112,20 +114,26 @@ def test_gradients_against_differences(operator):
 def test_one_image_trains(operator, size):
     ours, theirs = operator.build(operator.arguments_for(size), 3)
     inputs = mapped(lambda x: x[:1], operator.make_inputs(size, 3))
-    before = [parameter.clone() for parameter in ours.parameters()], theirs.get_weights()
+    before = [parameter.clone() for parameter in ours.parameters()], trainable_weights(theirs)
+    if not before[0]:
+        return  # a layer without parameters
 
     optimizer = torch.optim.SGD(ours.train().parameters(), 0.1)
     sum(y.sum() for y in flat(ours(*to_torch(inputs, "float32")))).backward()
     optimizer.step()
-    for old, new in zip(before[0], ours.parameters()):
-        assert torch.isfinite(new).all() and not torch.equal(old, new)
+    assert all(torch.isfinite(new).all() for new in ours.parameters())
+    assert sum(torch.equal(old, new) for old, new in zip(before[0], ours.parameters())) <= operator.idle
 
     with tf.GradientTape() as tape:
         loss = sum(tf.reduce_sum(y) for y in flat(theirs(*to_tensorflow(inputs, "float32"), training=True)))
     gradients = tape.gradient(loss, [variable.value for variable in theirs.trainable_variables])
     keras.optimizers.SGD(0.1).apply(gradients, theirs.trainable_variables)
-    for old, new in zip(before[1], theirs.get_weights()):
-        assert np.isfinite(new).all() and not np.array_equal(old, new)
+    assert all(np.isfinite(new).all() for new in trainable_weights(theirs))
+    assert sum(np.array_equal(old, new) for old, new in zip(before[1], trainable_weights(theirs))) <= operator.idle
+
+
+def trainable_weights(layer):
+    return [variable.numpy() for variable in layer.trainable_variables]
 
 
 # -- save and load ---------------------------------------------------------------------------------------------------
@@ -137,14 +145,15 @@ def test_state_dict(operator, tmp_path):
     arguments, inputs = operator.arguments_for((65, 47)), to_torch(operator.make_inputs((65, 47), 3), "float32")
     saved, _ = operator.build(arguments, 3)
     torch.save(saved.state_dict(), tmp_path / "state.pt")
-    loaded = getattr(msv_torch, operator.name)(in_channels=3, **arguments)
+    loaded = getattr(msv_torch, operator.name)(**operator.torch_arguments(3), **arguments)
     loaded.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    loaded.eval()
     assert all(torch.equal(a, b) for a, b in zip(flat(saved(*inputs)), flat(loaded(*inputs))))
 
 
 def keras_model(operator):
     _, layer = operator.build(operator.arguments_for((65, 47)), 3)
-    inputs = [keras.Input((None, None, 3)) for _ in operator.make_inputs((5, 8), 3)]
+    inputs = mapped(lambda x: keras.Input((None, None, x.shape[-1])), operator.make_inputs((5, 8), 3))
     return keras.Model(inputs, layer(*inputs))
 
 
@@ -290,5 +299,5 @@ def test_wrong_inputs(operator, wrong, framework):
 
 def layer(operator, arguments, in_torch):
     if in_torch:
-        return getattr(msv_torch, operator.name)(in_channels=3, **arguments)
+        return getattr(msv_torch, operator.name)(**operator.torch_arguments(3) | arguments)
     return getattr(msv_tensorflow, operator.name)(**arguments)

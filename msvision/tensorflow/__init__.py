@@ -19,6 +19,16 @@ if _keras.backend.backend() != "tensorflow":
         "set KERAS_BACKEND=tensorflow before Keras is imported"
     )
 
+from msvision.tensorflow.atrous import ASPP, AtrousConvolution, AtrousSeparableConvolution
+from msvision.tensorflow.fpn import FPN
+from msvision.tensorflow.fusion import (
+    ChannelAttentionFusion,
+    ConcatFusion,
+    SumFusion,
+    WeightedFusion,
+    align_levels,
+)
+from msvision.tensorflow.pooling import PyramidPooling, SpatialPyramidPooling
 from msvision.tensorflow.pyramids import (
     PyramidFeatures,
     blend,
@@ -31,9 +41,22 @@ from msvision.tensorflow.pyramids import (
     reconstruct,
     upsample,
 )
+from msvision.tensorflow.resizing import LearnableResizer
 
 __all__ = [
+    "ASPP",
+    "AtrousConvolution",
+    "AtrousSeparableConvolution",
+    "ChannelAttentionFusion",
+    "ConcatFusion",
+    "FPN",
+    "LearnableResizer",
     "PyramidFeatures",
+    "PyramidPooling",
+    "SpatialPyramidPooling",
+    "SumFusion",
+    "WeightedFusion",
+    "align_levels",
     "blend",
     "downsample",
     "gaussian_pyramid",

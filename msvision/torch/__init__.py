@@ -11,6 +11,16 @@ except ModuleNotFoundError as error:
         name="torch",
     ) from None
 
+from msvision.torch.atrous import ASPP, AtrousConvolution, AtrousSeparableConvolution
+from msvision.torch.fpn import FPN
+from msvision.torch.fusion import (
+    ChannelAttentionFusion,
+    ConcatFusion,
+    SumFusion,
+    WeightedFusion,
+    align_levels,
+)
+from msvision.torch.pooling import PyramidPooling, SpatialPyramidPooling
 from msvision.torch.pyramids import (
     PyramidFeatures,
     blend,
@@ -23,9 +33,22 @@ from msvision.torch.pyramids import (
     reconstruct,
     upsample,
 )
+from msvision.torch.resizing import LearnableResizer
 
 __all__ = [
+    "ASPP",
+    "AtrousConvolution",
+    "AtrousSeparableConvolution",
+    "ChannelAttentionFusion",
+    "ConcatFusion",
+    "FPN",
+    "LearnableResizer",
     "PyramidFeatures",
+    "PyramidPooling",
+    "SpatialPyramidPooling",
+    "SumFusion",
+    "WeightedFusion",
+    "align_levels",
     "blend",
     "downsample",
     "gaussian_pyramid",
