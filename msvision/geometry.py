@@ -298,17 +298,6 @@ def adaptive_bin_edges(size, bins: int) -> list[tuple]:
     return [(i * size // bins, ((i + 1) * size + bins - 1) // bins) for i in range(bins)]  # no negatives, as above
 
 
-def nearest_pixels(size, out_size: int, xp=np):
-    """Index of the pixel whose area holds the centre of each output pixel, in whole-number arithmetic.
-
-    Examples
-    --------
-    >>> nearest_pixels(5, 3).tolist()
-    [0, 2, 4]
-    """
-    return (2 * _range(0, out_size, "int64", xp) + 1) * size // (2 * out_size)
-
-
 def resize_matrix(size, out_size: int, interpolation: str = "bilinear", antialias: bool = False, xp=np):
     """Matrix of shape (out_size, size) that resizes one dimension of an image, with half-pixel centres.
 
@@ -334,7 +323,7 @@ def resize_matrix(size, out_size: int, interpolation: str = "bilinear", antialia
         raise ValueError(f"interpolation must be one of {', '.join(kernels)}, got {interpolation!r}")
     pixels = _range(0, size, "int64", xp)
     if interpolation == "nearest":
-        return _cast(nearest_pixels(size, out_size, xp)[:, None] == pixels, "float64", xp)
+        return _cast(nearest_indices(size, out_size, xp=xp)[:, None] == pixels, "float64", xp)
     support, kernel = kernels[interpolation]
     pixels, last = _cast(pixels, "float64", xp), _cast(pixels[-1], "float64", xp)
     ratio = (last + 1) / out_size
@@ -357,20 +346,26 @@ def _keys(distance, support: int, xp, a: float = -0.5):
     return xp.where(d < 1, near, xp.where(d < support, far, xp.zeros_like(d)))
 
 
-def nearest_indices(size, out_size, xp=np):
-    """Pixel that each output pixel copies when ``size`` pixels become ``out_size``: ``floor(i * size / out_size)``.
+def nearest_indices(size, out_size, half_pixel: bool = True, xp=np):
+    """Pixel that each output pixel copies when ``size`` pixels become ``out_size``.
 
-    In single precision, as PyTorch's ``mode="nearest"`` computes it (and not ``"nearest-exact"``, nor Keras, which copy
-    the pixel nearest to the output pixel's centre).
+    With ``half_pixel``, the one whose area holds the output pixel's centre, ``floor((i + 0.5) * size / out_size)``, in
+    whole-number arithmetic: Keras, Pillow, PyTorch's ``mode="nearest-exact"``. Without, ``floor(i * size / out_size)`` in
+    single precision, as PyTorch's ``mode="nearest"`` computes it, and torchvision's FPN with it.
 
     Examples
     --------
-    >>> nearest_indices(3, 5).tolist(), nearest_indices(2, 4).tolist()
-    ([0, 0, 1, 1, 2], [0, 0, 1, 1])
+    >>> nearest_indices(5, 3).tolist(), nearest_indices(5, 3, half_pixel=False).tolist()
+    ([0, 2, 4], [0, 1, 3])
+    >>> nearest_indices(3, 5).tolist(), nearest_indices(3, 5, half_pixel=False).tolist()
+    ([0, 0, 1, 2, 2], [0, 0, 1, 1, 2])
     """
     positions = _range(0, out_size, "int64", xp)
     last = _range(0, size, "int64", xp)[-1]
-    ratio = _cast(last + 1, "float32", xp) / _cast(positions[-1] + 1, "float32", xp)
+    count, total = last + 1, positions[-1] + 1
+    if half_pixel:
+        return (2 * positions + 1) * count // (2 * total)
+    ratio = _cast(count, "float32", xp) / _cast(total, "float32", xp)
     return xp.minimum(_cast(xp.floor(_cast(positions, "float32", xp) * ratio), "int64", xp), last)
 
 
@@ -426,7 +421,7 @@ def alignment_matrix(size, out_size, interpolation: str = "bilinear", xp=np):
     average = averaging_matrix(size, out_size, xp)
     pixels, last = _range(0, size, "int64", xp), _range(0, out_size, "int64", xp)[-1]
     if interpolation == "nearest":
-        enlarged = _cast(nearest_indices(size, out_size, xp)[:, None] == pixels, "float64", xp)
+        enlarged = _cast(nearest_indices(size, out_size, False, xp)[:, None] == pixels, "float64", xp)
     else:
         indices, weights = half_pixel_taps(size, out_size, xp)
         enlarged = sum(weights[k][:, None] * _cast(indices[k][:, None] == pixels, "float64", xp) for k in (0, 1))
@@ -448,6 +443,337 @@ def attention_widths(levels: int, channels: int, kind: str, reduction: int) -> t
     if kind == "selective":
         return channels, max(channels // reduction, 32)
     return levels * channels, max(levels * channels // reduction, 1)
+
+
+def resnet_strides(output_stride: int) -> tuple[tuple, tuple, tuple]:
+    """Reductions of a ResNet's four levels, the strides of its stages, and the rates before and after each stage.
+
+    A stage that would go beyond ``output_stride`` keeps its size, and everything after its strided convolution is dilated
+    by that stride instead, so that the pixels of the strided network are found among those of the dilated one.
+
+    Examples
+    --------
+    >>> resnet_strides(8)
+    ((4, 8, 8, 8), (1, 2, 1, 1), (1, 1, 1, 2, 4))
+    """
+    reductions, strides, rates = [4], [1], [1, 1]
+    for _ in range(3):
+        strides.append(2 if 2 * reductions[-1] <= output_stride else 1)
+        rates.append(rates[-1] * 2 // strides[-1])
+        reductions.append(reductions[-1] * strides[-1])
+    return tuple(reductions), tuple(strides), tuple(rates)
+
+
+def aspp_rates(reduction: int) -> tuple[int, int, int]:
+    """Rates that span the same part of an image at any output stride (Chen et al., 2017, section 4).
+
+    Examples
+    --------
+    >>> aspp_rates(16), aspp_rates(8)
+    ((6, 12, 18), (12, 24, 36))
+    """
+    return tuple(max(rate * 16 // reduction, 1) for rate in (6, 12, 18))
+
+
+def quarter_level(reductions: tuple[int, ...]) -> int:
+    """Index of the finest level of a quarter of the image's size or less; the last, where all are larger.
+
+    Examples
+    --------
+    >>> quarter_level((2, 4, 8)), quarter_level((4, 8)), quarter_level((1, 2))
+    (1, 0, 1)
+    """
+    return next((level for level, reduction in enumerate(reductions) if reduction >= 4), len(reductions) - 1)
+
+
+def efficientnet_lite0_blocks() -> list[tuple[int, int, int, int, int]]:
+    """Channels in and out, kernel size, stride and expansion of EfficientNet-Lite0's 16 blocks (Tan and Le, 2019, table 1).
+
+    Examples
+    --------
+    >>> efficientnet_lite0_blocks()[:2]
+    [(32, 16, 3, 1, 1), (16, 24, 3, 2, 6)]
+    """
+    stages = (
+        (16, 3, 1, 1),
+        (24, 3, 2, 2),
+        (40, 5, 2, 2),
+        (80, 3, 2, 3),
+        (112, 5, 1, 3),
+        (192, 5, 2, 4),
+        (320, 3, 1, 1),
+    )
+    blocks, channels = [], 32
+    for width, kernel_size, stride, depth in stages:
+        for number in range(depth):
+            blocks.append((channels, width, kernel_size, 1 if number else stride, 6 if blocks else 1))
+            channels = width
+    return blocks
+
+
+EFFICIENTNET_LITE0_LEVELS = (2, 4, 10, 15)
+"""The last of its blocks before each stride of 2, and the last of all: strides 4, 8, 16 and 32."""
+
+
+# -- boxes: (x_min, y_min, x_max, y_max), edges in pixels of the image; pixels 2 to 5 are covered from 2 to 6 -------------
+
+
+def fpn_reductions(reductions: tuple[int, ...], extra: str | None = None) -> tuple[int, ...]:
+    """Reductions of a feature pyramid's levels on a backbone with these, its extra levels included.
+
+    Examples
+    --------
+    >>> fpn_reductions((8, 16, 32), "convolutions")
+    (8, 16, 32, 64, 128)
+    """
+    count = {None: 0, "pool": 1, "convolutions": 2}[extra]
+    return (*reductions, *(reductions[-1] * 2 ** (number + 1) for number in range(count)))
+
+
+def normalisation_groups(channels: int) -> int:
+    """Groups of GroupNorm: of eight channels each, or a single one where eight do not divide them.
+
+    Examples
+    --------
+    >>> normalisation_groups(256), normalisation_groups(12)
+    (32, 1)
+    """
+    return channels // 8 if channels % 8 == 0 else 1
+
+
+def size_ranges(reductions: tuple[int, ...]) -> list[tuple[float, float]]:
+    """The distances, in pixels, at which the farthest side of a box may be from a cell that has to find it.
+
+    A level of reduction ``s`` ends at ``8 s`` and the next begins there; the last has no end. For reductions from 8 to 128
+    these are the numbers of FCOS (Tian et al., ICCV 2019, section 3.2).
+
+    Examples
+    --------
+    >>> size_ranges((8, 16, 32, 64, 128))
+    [(0, 64), (64, 128), (128, 256), (256, 512), (512, inf)]
+    """
+    bounds = [0, *(8 * reduction for reduction in reductions[:-1]), math.inf]
+    return list(zip(bounds, bounds[1:]))
+
+
+def cell_centres(shape: tuple, reduction: int, xp=np):
+    """x and y of the centres of a level's cells on the image, two arrays of the level's shape.
+
+    Examples
+    --------
+    >>> x, y = cell_centres((2, 3), 8)
+    >>> x.tolist(), y.tolist()
+    ([[4.0, 12.0, 20.0], [4.0, 12.0, 20.0]], [[4.0, 4.0, 4.0], [12.0, 12.0, 12.0]])
+    """
+    y, x = ((_range(0, size, "float32", xp) + 0.5) * reduction for size in shape)
+    return x + xp.zeros_like(y)[:, None], y[:, None] + xp.zeros_like(x)
+
+
+def box_distances(boxes, x, y, xp=np):
+    """How far the left, top, right and bottom sides of boxes are from points; all are positive for a point inside.
+
+    Examples
+    --------
+    >>> box_distances(np.array([2.0, 3.0, 6.0, 9.0]), 4.0, 4.0).tolist()
+    [2.0, 1.0, 2.0, 5.0]
+    """
+    return xp.stack([x - boxes[..., 0], y - boxes[..., 1], boxes[..., 2] - x, boxes[..., 3] - y], -1)
+
+
+def distant_boxes(distances, x, y, xp=np):
+    """The boxes whose sides are that far from points: :func:`box_distances` undone.
+
+    Examples
+    --------
+    >>> distant_boxes(np.array([2.0, 1.0, 2.0, 5.0]), 4.0, 4.0).tolist()
+    [2.0, 3.0, 6.0, 9.0]
+    """
+    return xp.stack([x - distances[..., 0], y - distances[..., 1], x + distances[..., 2], y + distances[..., 3]], -1)
+
+
+def box_targets(boxes, labels, classes: int, shape: tuple, reduction: int, size_range: tuple, xp=np):
+    """What each cell of one level has to find (Tian et al., ICCV 2019, sections 3.1 and 3.2).
+
+    A cell has to find the box that its centre is inside of, if the farthest side is within ``size_range``; of several, the
+    smallest, and of equally small ones the first. Centre-ness is ``sqrt(min(l, r) / max(l, r) * min(t, b) / max(t, b))``.
+
+    Parameters
+    ----------
+    boxes, labels
+        Arrays (N, K, 4) and (N, K), K at least 1. Boxes without area fill up where images have fewer: no cell finds them.
+
+    Returns
+    -------
+    array (N, H, W, classes + 5)
+        What a perfect detector says: 1 for the class of the box and 0 for others, the distances of its left, top, right and
+        bottom side in pixels, and the cell's centre-ness. All are zero where there is nothing to find.
+
+    Examples
+    --------
+    >>> boxes, labels = np.array([[[0.0, 0.0, 16.0, 8.0]]]), np.array([[1]])
+    >>> box_targets(boxes, labels, 2, (1, 3), 8, (0, 64)).round(2)[0, 0].tolist()
+    [[0.0, 1.0, 4.0, 4.0, 12.0, 4.0, 0.58], [0.0, 1.0, 12.0, 4.0, 4.0, 4.0, 0.58], [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]]
+    """
+    x, y = cell_centres(shape, reduction, xp)
+    every = box_distances(boxes[:, None, None], x[..., None], y[..., None], xp)  # (N, H, W, K, 4)
+    nearest, farthest = xp.amin(every, -1), xp.amax(every, -1)
+    inside = (nearest > 0) & (farthest >= size_range[0]) & (farthest <= size_range[1])
+    area = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
+    area = xp.where(inside, area[:, None, None], xp.full_like(nearest, math.inf))
+    numbers = xp.cumsum(xp.ones_like(labels), 1) - 1  # 0, 1, … K - 1, which a graph may not know yet
+    smallest = _cast(xp.argmin(area, -1), "int64", xp)[..., None] == _cast(numbers, "int64", xp)[:, None, None]
+    chosen = inside & smallest  # one box of K, or none
+    distances = xp.sum(every * _cast(chosen, "float32", xp)[..., None], -2)
+    label = xp.sum((_cast(labels, "int64", xp) + 1)[:, None, None] * _cast(chosen, "int64", xp), -1) - 1
+    is_class = label[..., None] == _range(0, classes, "int64", xp)
+    left, top, right, bottom = (distances[..., side] for side in range(4))
+    most = xp.maximum(left, right) * xp.maximum(top, bottom)
+    ratio = xp.minimum(left, right) * xp.minimum(top, bottom) / xp.where(most > 0, most, xp.ones_like(most))
+    return xp.concatenate([_cast(is_class, "float32", xp), distances, xp.sqrt(ratio)[..., None]], -1)
+
+
+def box_iou(a, b, xp=np):
+    """Intersection over union of each of the boxes ``a`` with each of ``b``: arrays (A, 4) and (B, 4) give (A, B).
+
+    It is zero where both have no area.
+
+    Examples
+    --------
+    >>> box_iou(np.array([[0.0, 0.0, 4.0, 4.0]]), np.array([[0.0, 0.0, 4.0, 2.0], [2.0, 2.0, 6.0, 6.0]])).round(3).tolist()
+    [[0.5, 0.143]]
+    """
+    a, b = a[:, None], b[None]
+    sides = [xp.minimum(a[..., k + 2], b[..., k + 2]) - xp.maximum(a[..., k], b[..., k]) for k in (0, 1)]
+    width, height = (xp.maximum(side, xp.zeros_like(side)) for side in sides)
+    area_a, area_b = ((x[..., 2] - x[..., 0]) * (x[..., 3] - x[..., 1]) for x in (a, b))
+    union = area_a + area_b - width * height
+    return width * height / xp.where(union > 0, union, xp.ones_like(union))
+
+
+def generalized_iou(a, b, xp=np):
+    """Generalised intersection over union of pairs of boxes around one point, given by the distances of their sides.
+
+    From 1 for equal boxes down to -1: the intersection over union, less the part of the smallest box around both that
+    neither covers (Rezatofighi et al., CVPR 2019).
+
+    Examples
+    --------
+    >>> float(generalized_iou(np.array([2.0, 2.0, 2.0, 2.0]), np.array([2.0, 2.0, 2.0, 0.0])))
+    0.5
+    """
+
+    def area(sides):
+        return (sides[..., 0] + sides[..., 2]) * (sides[..., 1] + sides[..., 3])
+
+    both, around = area(xp.minimum(a, b)), area(xp.maximum(a, b))
+    union = area(a) + area(b) - both
+    return both / union - (around - union) / around
+
+
+# -- searching and dreaming ------------------------------------------------------------------------------------------
+
+
+def levels_down_to(least: int, shape: tuple[int, int], scale_factor: float = 0.5) -> int:
+    """Number of levels, the image counted, whose coarsest still has ``least`` pixels a side; 1 where the image has fewer.
+
+    Examples
+    --------
+    >>> levels_down_to(16, (64, 64)), levels_down_to(16, (64, 30)), levels_down_to(16, (8, 8))
+    (3, 1, 1)
+    """
+    levels, most = 1, max_levels(shape, scale_factor)
+    while levels < most and min(level_shapes(shape, levels + 1, scale_factor)[-1]) >= least:
+        levels += 1
+    return levels
+
+
+def search_comparisons(
+    image: tuple[int, int], template: tuple[int, int], levels: int, candidates: int, radius: int
+) -> tuple[int, int]:
+    """How many pairs of pixels a coarse-to-fine template search compares, and how many an exhaustive one.
+
+    Every place at the coarsest level; then, at each finer one, ``candidates`` windows of ``radius`` pixels to each side,
+    or the whole level where that is less. At every place each pixel of the template meets one pixel of the image.
+
+    Examples
+    --------
+    >>> search_comparisons((5, 5), (2, 2), levels=1, candidates=1, radius=1)
+    (64, 64)
+    >>> search_comparisons((512, 512), (64, 64), levels=3, candidates=3, radius=4)
+    (4513024, 825757696)
+    """
+    pairs = list(zip(level_shapes(image, levels), level_shapes(template, levels)))
+    places = [[n - m + 1 for n, m in zip(*pair)] for pair in pairs]
+    pixels = [math.prod(shape) for _, shape in pairs]
+    windows = [candidates * math.prod(min(2 * radius + 1, n) for n in level) for level in places[:-1]]
+    visited = sum(n * m for n, m in zip([*windows, math.prod(places[-1])], pixels))
+    return visited, math.prod(places[0]) * pixels[0]
+
+
+def fast_length(size: int) -> int:
+    """Smallest number from ``size`` up with no prime factor above 5: lengths that fast Fourier transforms are fast for.
+
+    Examples
+    --------
+    >>> fast_length(97), fast_length(512), fast_length(2047)
+    (100, 512, 2048)
+    """
+    while True:
+        rest = size
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return size
+        size += 1
+
+
+def interpolation_taps(positions, size, xp=np):
+    """Pixels and weights that read a row of ``size`` pixels at any positions, by linear interpolation.
+
+    Beyond the first and the last pixel those are kept.
+
+    Returns
+    -------
+    indices, weights : arrays of shape (2, \\*positions)
+        ``out[...] = sum over k of weights[k, ...] * x[indices[k, ...]]``.
+
+    Examples
+    --------
+    >>> indices, weights = interpolation_taps(np.array([-1.5, 0.25, 3.0]), 4)
+    >>> indices.tolist(), weights.tolist()
+    ([[0, 0, 3], [0, 1, 3]], [[0.5, 0.75, 1.0], [0.5, 0.25, 0.0]])
+    """
+    lower = xp.floor(positions)
+    indices = _cast(xp.clip(xp.stack([lower, lower + 1]), 0, size - 1), "int64", xp)
+    return indices, xp.stack([1 - (positions - lower), positions - lower])
+
+
+def tiles(size: int, tile: int | None) -> list[tuple[int, int, int]]:
+    """Where each tile along ``size`` pixels starts and ends, and how many of its pixels the tile before it has covered.
+
+    All tiles are equally long, so the last one overlaps where ``size`` does not divide; there is one if ``tile`` is None.
+
+    Examples
+    --------
+    >>> tiles(10, 4), tiles(10, None)
+    ([(0, 4, 0), (4, 8, 0), (6, 10, 2)], [(0, 10, 0)])
+    """
+    tile = size if tile is None else min(tile, size)
+    starts = [*range(0, size - tile, tile), size - tile]
+    return [(start, start + tile, max(before + tile - start, 0)) for before, start in zip([-tile, *starts], starts)]
+
+
+def rolls(seed: int, octaves: int, iterations: int, jitter: int) -> list[list[tuple[int, int]]]:
+    """Random pixels, down and to the right, that each iteration of each octave rolls the picture by.
+
+    Examples
+    --------
+    >>> rolls(0, octaves=1, iterations=2, jitter=16)
+    [[(12, 5), (0, -8)]]
+    """
+    drawn = np.random.default_rng(seed).integers(-jitter, jitter + 1, (octaves, iterations, 2))
+    return [[(int(down), int(right)) for down, right in octave] for octave in drawn]
 
 
 # -- what NumPy, PyTorch and Keras spell differently -----------------------------------------------------------------

@@ -59,31 +59,35 @@ class Operator:
     """One entry of the table.
 
     ``reference(*inputs, **arguments)`` takes and returns float64 NumPy arrays (N, H, W, C), or lists of them; that of a
-    layer also takes ``weights``, its PyTorch state. ``inputs(size, channels, rng)`` makes the positional inputs,
+    layer also takes ``weights``, its PyTorch state. Without a reference (whole networks, whose parts have one) the PyTorch
+    layer in double precision is the reference of all others. ``inputs(size, channels, rng)`` makes the positional inputs,
     ``arguments`` (a dictionary, or a function of the size) the keyword arguments, ``graph_arguments`` those that suit
     every size at once. ``compiler`` is the backend of ``torch.compile`` to test with: "inductor" compiles for real and
     is slow, "aot_eager" stops before code is written, "eager" only records the graph. ``like`` names the entry whose code
-    a deep network shares at another depth, so that only values and errors are asked of it; ``fast_gradcheck`` compares
+    a deep network shares at another depth, so that only values are asked of it; ``fast_gradcheck`` compares
     gradients with differences along random directions only.
     """
 
     name: str
-    reference: Callable
+    reference: Callable | None
     arguments: dict | Callable = field(default_factory=dict)
     graph_arguments: dict | None = None
     inputs: Callable = one_image
     first: str = "x"  # what error messages call the first input
     layer: bool = False
     torch_arguments: Callable = lambda channels: {"in_channels": channels}  # that Keras finds out by itself
+    tensorflow_arguments: Callable = lambda dtype: {}  # a backbone, say, which each framework has of its own
     image: bool = True
     wrong: tuple = ()
     sizes: tuple = tuple(SIZES)
+    channels: tuple = tuple(CHANNELS)  # whole networks are slow, and one number of channels shows the same
     variant: str = ""
     compiler: str = "aot_eager"
     fast_gradcheck: bool = False
     like: str = ""
     rounding: float = 1.0  # how many times more rounding errors a deep network adds up
     idle: int = 0  # parameters that one image does not train: a BatchNorm after them takes away what is constant
+    against: str = "its formula in NumPy, double precision"  # what the reference is, for the table in the book
     seed: int = 0  # of the parameters; another one where a ReLU of few channels would leave nothing to train
 
     def __str__(self):
@@ -106,7 +110,19 @@ class Operator:
         return {"atol": tolerance, "rtol": 0} if self.image else {"atol": 10 * tolerance, "rtol": 10 * tolerance}
 
     def build(self, arguments, channels, dtype="float32"):
-        """The operator in both frameworks, as functions of the inputs; layers hold the same parameters."""
+        """The operator in both frameworks, as functions of the inputs; layers hold the same parameters.
+
+        A deep network takes seconds to make, so the last ones are kept: whoever trains one uses :meth:`make`.
+        """
+        key = (self, str(arguments), channels, dtype)
+        if key not in _built:
+            while len(_built) >= 4:
+                _built.pop(next(iter(_built)))
+            _built[key] = self.make(arguments, channels, dtype)
+        return _built[key]
+
+    def make(self, arguments, channels, dtype="float32"):
+        """As :meth:`build`, made anew."""
         if not self.layer:
             return tuple(bound(getattr(msv, self.name), arguments) for msv in (msv_torch, msv_tensorflow))
         torch.manual_seed(self.seed)
@@ -114,10 +130,13 @@ class Operator:
         for tensor in ours.state_dict().values():
             tensor.copy_(tensor.bfloat16())  # exact in every type
         ours = ours.to(getattr(torch, dtype)).eval()  # as Keras layers are unless told that they train
-        theirs = getattr(msv_tensorflow, self.name)(**arguments, dtype=dtype)
+        theirs = getattr(msv_tensorflow, self.name)(**self.tensorflow_arguments(dtype), **arguments, dtype=dtype)
         theirs(*to_tensorflow(self.make_inputs((33, 40), channels), dtype))  # which builds it
         port(ours, theirs)
         return ours, theirs
+
+
+_built: dict = {}
 
 
 def bound(function, arguments):
@@ -130,10 +149,18 @@ def bound(function, arguments):
 @cache
 def expected(operator: Operator, size, channels):
     arguments = operator.arguments_for(size)
+    if operator.reference is None:
+        return in_double_precision(operator, arguments, size, channels)
     if operator.layer:
         state = operator.build(arguments, channels)[0].state_dict()
         arguments = arguments | {"weights": {name: value.double().numpy() for name, value in state.items()}}
     return flat(operator.reference(*operator.make_inputs(size, channels), **arguments))
+
+
+def in_double_precision(operator: Operator, arguments, size, channels):
+    ours, _ = operator.build(arguments, channels, "float64")
+    with torch.no_grad():
+        return from_torch(ours(*to_torch(operator.make_inputs(size, channels), "float64")))
 
 
 # -- from NumPy to the frameworks and back ---------------------------------------------------------------------------

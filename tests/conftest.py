@@ -17,3 +17,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("msvision")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--write-measured", action="store_true", help="write the table of the API reference (all tests)")
+
+
+def pytest_sessionfinish(session, exitstatus):
+    if session.config.getoption("--write-measured") and exitstatus == 0:
+        import measured
+
+        measured.write()

@@ -1,6 +1,9 @@
 """All operators that the battery (``battery.py``) is run on. A new one joins by an entry in ``OPERATORS``."""
 
+import operators_backbones
+import operators_detection
 import operators_resizing
+import operators_segmentation
 import references
 from battery import (
     Operator,
@@ -13,6 +16,8 @@ from battery import (
     wrong_scale_factors,
 )
 from operators_atrous import ATROUS
+from operators_attention import ATTENTION
+from operators_bifpn import BIFPN
 from operators_fpn import FPN
 from operators_fusion import FUSION
 from operators_pooling import POOLING
@@ -169,4 +174,23 @@ OPERATORS = [
     *POOLING,
     *operators_resizing.OPERATORS,
     *FUSION,
+    *BIFPN,
+    *ATTENTION,
+    *operators_backbones.OPERATORS,
+    *operators_detection.OPERATORS,
+    *operators_segmentation.OPERATORS,
 ]
+
+TESTED_APART: dict[str, str] = {
+    "cross_entropy": "test_training.py",
+    "decode_detections": "test_detection.py",
+    "deep_dream": "test_search.py",
+    "detection_loss": "test_detection.py",
+    "detection_targets": "test_detection.py",
+    "find_template": "test_search.py",
+    "fit": "test_training.py",
+    "non_maximum_suppression": "test_detection.py",
+    "predict": "test_training.py",
+    "register_translation": "test_search.py",
+}
+"""Public names that are not from images to images, and the file whose tests hold for both frameworks."""

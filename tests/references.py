@@ -131,6 +131,11 @@ def convolve(x, weight, bias, rate=1):
     padding = [((k - 1) * rate // 2, (k - 1) * rate - (k - 1) * rate // 2) for k in weight.shape[2:]]
     padded = np.pad(x, [(0, 0), *padding, (0, 0)])
     taps = [(i, j) for i in range(weight.shape[2]) for j in range(weight.shape[3])]
+
+    def weighted(part, tap):  # all channels together, or each by itself
+        return part * tap[:, 0] if weight.shape[1] < x.shape[-1] else part @ tap.T
+
     return bias + sum(
-        padded[:, i * rate : i * rate + height, j * rate : j * rate + width] @ weight[:, :, i, j].T for i, j in taps
+        weighted(padded[:, i * rate : i * rate + height, j * rate : j * rate + width], weight[:, :, i, j])
+        for i, j in taps
     )

@@ -8,6 +8,7 @@ import tensorflow as tf
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measured import assert_agrees
 from torch.nn import functional as F
 
 from msvision import tensorflow as msv_tensorflow
@@ -69,8 +70,9 @@ def test_pytorch_s_dilated_convolution(shape, rate, kernel_size, bias):
     before, after = same_padding(100, kernel_size, rate=rate)
     padded = F.pad(nchw(x), (before, after) * 2)
     wanted = nhwc(F.conv2d(padded, ours.weight, ours.bias, dilation=rate))
-    np.testing.assert_allclose(nhwc(ours(nchw(x))), wanted, atol=1e-5)
-    np.testing.assert_allclose(theirs(x), wanted, atol=1e-5)
+    against = "PyTorch's own dilated convolution"
+    assert_agrees("AtrousConvolution", "PyTorch", against, nhwc(ours(nchw(x))), wanted)
+    assert_agrees("AtrousConvolution", "TensorFlow", against, theirs(x).numpy(), wanted)
 
 
 @given(shape=shapes, beyond=st.integers(0, 30))
@@ -133,8 +135,13 @@ def test_torchvision_s_pyramid(shape, rates, training):
     peer.train(training)
     x = noise((2, *shape[1:]))
     wanted = nhwc(peer(nchw(x)))
-    np.testing.assert_allclose(nhwc(ours(nchw(x))), wanted, atol=1e-5)
+    here = nhwc(ours(nchw(x)))
+    np.testing.assert_allclose(here, wanted, atol=1e-5)
     there = theirs(x, training=training)
+    if not training:
+        against = "torchvision 0.28.0 ASPP, parameters ported"
+        assert_agrees("ASPP", "PyTorch", against, here, wanted)
+        assert_agrees("ASPP", "TensorFlow", against, there.numpy(), wanted)
     if shape[1] * shape[2] > 4 or not training:  # of few pixels, rounding is a part of the variance
         np.testing.assert_allclose(there, wanted, atol=1e-3 if training else 1e-5, rtol=1e-4)
     port(theirs, peer)

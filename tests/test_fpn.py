@@ -10,13 +10,14 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measured import assert_agrees
 
 from msvision import geometry
 from msvision import tensorflow as msv_tensorflow
 from msvision import torch as msv_torch
 from msvision.port import port
-from msvision.tensorflow.fpn import _resized as resized_tensorflow
-from msvision.torch.fpn import _resized as resized_torch
+from msvision.tensorflow._layers import resized as resized_tensorflow
+from msvision.torch._layers import resized as resized_torch
 
 CHANNELS = [4, 6, 8]
 EXTRAS = {None: None, "pool": "LastLevelMaxPool", "convolutions": "LastLevelP6P7"}
@@ -38,17 +39,10 @@ def to_numpy(levels):
 
 def ported_from(peer, **arguments):
     """Our network with the parameters of torchvision's, in both frameworks."""
-    state = {}
-    for name, value in peer.state_dict().items():
-        name = name.replace("extra_blocks.", "")
-        for theirs, ours in (("inner_blocks", "laterals"), ("layer_blocks", "smooth")):
-            name = name.replace(theirs, ours)
-        state[name.replace(".0.weight", ".weight").replace(".0.bias", ".bias")] = value
-    there = msv_torch.FPN(CHANNELS, 16, **arguments)
-    there.load_state_dict(state)
-    here = msv_tensorflow.FPN(16, **arguments)
+    there, here = msv_torch.FPN(CHANNELS, 16, **arguments), msv_tensorflow.FPN(16, **arguments)
     here.build([(None, None, None, c) for c in CHANNELS])
-    port(there, here)
+    for network in (there, here):
+        port(peer.state_dict(), network)
     return there, here
 
 
@@ -68,10 +62,9 @@ def test_equal_to_torchvision(extra, size):
     levels = levels_of(size)
     with torch.no_grad():
         wanted = list(peer(OrderedDict((str(i), level) for i, level in enumerate(levels))).values())
-        for a, b in zip(wanted, there(levels), strict=True):
-            torch.testing.assert_close(a, b, atol=0, rtol=0)
-    for a, b in zip(wanted, to_numpy(here(to_tensorflow(levels))), strict=True):
-        np.testing.assert_allclose(b, a.numpy(), atol=1e-5, rtol=0)
+        against, wanted = "torchvision 0.28.0 FeaturePyramidNetwork, parameters ported", [a.numpy() for a in wanted]
+        assert_agrees("FPN", "PyTorch", against, [level.numpy() for level in there(levels)], wanted, 0)
+    assert_agrees("FPN", "TensorFlow", against, to_numpy(here(to_tensorflow(levels))), wanted)
 
 
 def test_starts_as_torchvision_starts():
@@ -117,7 +110,7 @@ def test_every_pair_of_sizes_gives_the_pixels_that_pytorch_takes():
         row = torch.arange(float(size)).reshape(1, 1, size)
         for out_size in range(1, 130):
             wanted = F.interpolate(row, out_size, mode="nearest").flatten().long().tolist()
-            assert geometry.nearest_indices(size, out_size).tolist() == wanted
+            assert geometry.nearest_indices(size, out_size, half_pixel=False).tolist() == wanted
 
 
 # -- properties ------------------------------------------------------------------------------------------------------

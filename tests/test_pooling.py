@@ -13,6 +13,7 @@ import tensorflow as tf
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from measured import record
 from torch.nn import functional as F
 
 from msvision import tensorflow as msv_tensorflow
@@ -58,9 +59,11 @@ def test_pytorch_s_adaptive_pooling(shape, bins, mode):
     x = noise(shape)
     pool = F.adaptive_max_pool2d if mode == "max" else F.adaptive_avg_pool2d
     wanted = torch.cat([pool(nchw(x), b).flatten(1) for b in bins], dim=1).numpy()
-    for vector in spatial_pyramid_pooling(x, bins=bins, mode=mode):
+    vectors = spatial_pyramid_pooling(x, bins=bins, mode=mode)
+    for vector, framework in zip(vectors, ("PyTorch", "TensorFlow")):
         assert vector.shape == (shape[0], shape[3] * sum(b * b for b in bins))
         np.testing.assert_allclose(vector, wanted, atol=0 if mode == "max" else 1e-6)
+        record("SpatialPyramidPooling", framework, f"PyTorch's adaptive pooling, {mode}", vector, wanted)
 
 
 @given(shape=shapes, scale=st.integers(1, 4))

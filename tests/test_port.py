@@ -7,8 +7,11 @@ import keras
 import numpy as np
 import pytest
 import torch
+from peers import torchvision
 from torch import nn
 
+from msvision import tensorflow as msv_tensorflow
+from msvision import torch as msv_torch
 from msvision.port import port
 
 DTYPES = ["float32", "float64", "float16", "bfloat16"]
@@ -193,10 +196,101 @@ def test_structures_that_differ(module, layer, message, direction):
     "pair", [(nn.Linear(1, 1), nn.Linear(1, 1)), (nn.Linear(1, 1), 3), ("x", keras.layers.Dense(1))]
 )
 def test_wrong_types(pair):
-    with pytest.raises(TypeError, match=r"port needs a torch\.nn\.Module and a Keras layer or model, got"):
+    with pytest.raises(TypeError, match=r"port needs a torch\.nn\.Module and a Keras layer or model, or .*, got"):
         port(*pair)
 
 
 def test_import_loads_no_framework():
     code = "import sys, msvision.port; assert not {'torch', 'tensorflow', 'keras'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+# -- state dictionaries ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("framework", ["torch", "tensorflow"])
+def test_torchvision_s_resnets(name, framework):
+    peer = randomised(getattr(torchvision().models, name)(weights=None))
+    ours = getattr({"torch": msv_torch, "tensorflow": msv_tensorflow}[framework], name)()
+    if framework == "tensorflow":
+        ours.build((None, None, None, 3))
+    with pytest.raises(ValueError, match=r"fc\.(bias|weight)"):
+        port(peer.state_dict(), ours)
+    port(peer.state_dict(), ours, skip=("fc.",))
+    conv = ours.layer4[1].conv2
+    kernel = conv.weight.detach() if framework == "torch" else torch.from_numpy(conv.kernel.numpy()).permute(3, 2, 0, 1)
+    assert torch.equal(kernel, peer.layer4[1].conv2.weight)
+
+
+def test_old_names_of_the_feature_pyramid():
+    state = {
+        name: torch.rand(shape)
+        for name, shape in {
+            "inner_blocks.0.weight": (4, 2, 1, 1),
+            "inner_blocks.0.bias": (4,),
+            "layer_blocks.0.weight": (4, 4, 3, 3),
+            "layer_blocks.0.bias": (4,),
+        }.items()
+    }
+    fpn = msv_torch.FPN([2], 4)
+    port(state, fpn)
+    assert torch.equal(fpn.laterals[0].weight, state["inner_blocks.0.weight"])
+
+
+@pytest.mark.parametrize(
+    "change, error, message",
+    [
+        (lambda s: {"weight": s["weight"]}, ValueError, "bias: missing in the state_dict|bias.*left over in the Keras"),
+        (
+            lambda s: s | {"more": torch.ones(1)},
+            ValueError,
+            "more: (left over in the state_dict|the Keras layer .* no)",
+        ),
+        (lambda s: s | {"weight": torch.ones(3, 3)}, ValueError, r"weight: float32 of shape \(3, 3\)"),
+        (lambda s: s | {"bias": torch.ones(2).double()}, ValueError, "bias: float64 of shape"),
+        (lambda s: s | {"bias": [1.0, 2.0]}, TypeError, "bias: a state_dict holds tensors, got list"),
+    ],
+    ids=["missing", "left-over", "shape", "type", "list"],
+)
+@pytest.mark.parametrize("framework", ["torch", "tensorflow"])
+def test_state_dicts_that_do_not_fit(change, error, message, framework):
+    state = {"weight": torch.zeros(2, 3), "bias": torch.ones(2)}
+    target = nn.Linear(3, 2) if framework == "torch" else built(keras.layers.Dense(2), 3)
+    values = list(target.parameters()) if framework == "torch" else target.weights
+    before = [np.array(value.detach() if framework == "torch" else value) for value in values]
+    with pytest.raises(error, match=message):
+        port(change(state), target)
+    for a, b in zip(before, values):
+        np.testing.assert_array_equal(a, b.detach() if framework == "torch" else b)
+    port({name: value.numpy() for name, value in state.items()}, target)  # arrays are taken too
+    np.testing.assert_array_equal(values[1].detach() if framework == "torch" else values[1], [1, 1])
+
+
+def test_skip_is_a_tuple():
+    with pytest.raises(TypeError, match=r"skip must be a tuple of beginnings of names, got 'fc\.'"):
+        port({}, nn.Linear(1, 1), skip="fc.")
+
+
+def test_skipped_parameters_stay():
+    source, target = randomised(TorchTree()), keras_tree(extra=True)
+    before = np.array(target.extra.kernel), np.array(target.fusion)
+    port(source, target, skip=("extra.", "fusion"))
+    np.testing.assert_array_equal(before[0], target.extra.kernel)
+    np.testing.assert_array_equal(before[1], target.fusion)
+
+
+@pytest.mark.parametrize(
+    "module, layer",
+    [
+        (lambda: nn.GroupNorm(2, 4), lambda: built(keras.layers.GroupNormalization(2), 5, 5, 4)),
+        (lambda: nn.LayerNorm(4), lambda: built(keras.layers.LayerNormalization(), 4)),
+        (lambda: nn.Embedding(5, 4), lambda: built(keras.layers.Embedding(5, 4), 3)),
+    ],
+    ids=["group", "layer", "embedding"],
+)
+def test_other_kinds_of_layer(module, layer):
+    source, middle, back = randomised(module()), layer(), randomised(module(), seed=1)
+    port(source, middle)
+    port(middle, back)
+    assert all(torch.equal(value, back.state_dict()[name]) for name, value in source.state_dict().items())

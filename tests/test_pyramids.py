@@ -9,6 +9,7 @@ import tensorflow as tf
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from measured import assert_agrees
 
 from msvision import tensorflow as msv_tensorflow
 from msvision import torch as msv_torch
@@ -107,10 +108,11 @@ def test_down_and_up_are_opencv_s(msv, shape):
     fine = msv.upsample(coarse, size=shape[1:3])
     for image, ours, ours_fine in zip(x, coarse, fine):
         for channel in range(shape[3]):
-            theirs = cv2.pyrDown(image[..., channel].copy())
-            close(ours[..., channel], theirs.reshape(ours.shape[:2]))
-            theirs = cv2.pyrUp(ours[..., channel].copy(), dstsize=shape[2:0:-1])
-            close(ours_fine[..., channel], theirs.reshape(shape[1:3]))
+            down = cv2.pyrDown(image[..., channel].copy()).reshape(ours.shape[:2])
+            up = cv2.pyrUp(ours[..., channel].copy(), dstsize=shape[2:0:-1]).reshape(shape[1:3])
+            framework = {"Torch": "PyTorch"}.get(type(msv).__name__, "TensorFlow")
+            assert_agrees("downsample", framework, "cv2.pyrDown", ours[..., channel], down, 1e-6)
+            assert_agrees("upsample", framework, "cv2.pyrUp, to every size", ours_fine[..., channel], up, 1e-6)
 
 
 @both

@@ -11,6 +11,7 @@ import pytest
 matplotlib.use("Agg")
 from msvision import plots
 from msvision.data import samples
+from msvision.training import History
 
 
 @pytest.mark.parametrize("name", samples.PHOTOGRAPHS)
@@ -85,3 +86,81 @@ def test_a_pyramid_has_no_gaps_in_its_levels():
 
 def test_every_method_can_be_told_apart_in_grey():
     assert len({(marker, line) for _, marker, line in plots.METHODS.values()}) == len(plots.METHODS)
+
+
+def test_segmentation_is_painted_in_the_colours_of_its_legend():
+    plots.style()
+    picture, labels = np.full((40, 50, 3), 0.5), np.zeros((40, 50), int)
+    labels[:, 25:], labels[30:] = 2, 255
+    figure = plots.segmentation([picture], [labels], [labels * 0 + 1], ["road", "car", "tree"], ["one"], background=0)
+    pixels = drawn(figure).astype(float)
+    assert figure.axes[0].get_window_extent().bounds[2:] == pytest.approx((200, 160))  # four times as large
+    left = 26 + 0  # the title
+    middle, right = pixels[left + 10, 210 + 150], pixels[left + 10, 420 + 100]
+    grey = np.full(3, 0.5)
+    np.testing.assert_allclose(pixels[left + 10, 210 + 20], 255 * grey, atol=1)  # background
+    np.testing.assert_allclose(middle, 255 * (0.35 * grey + 0.65 * plots.class_colours(3)[2]), atol=1)
+    np.testing.assert_allclose(right, 255 * (0.35 * grey + 0.65 * plots.class_colours(3)[1]), atol=1)
+    np.testing.assert_allclose(pixels[left + 150, 210 + 20], 255 * 0.35 * grey, atol=1)  # not counted
+    assert [text.get_text() for text in figure.legends[0].texts] == ["car", "tree", "not counted"]
+    wide = plots.segmentation([np.zeros((9, 240, 3))], [np.zeros((9, 240), int)], [np.zeros((9, 240), int)], ["road"])
+    assert [axes.get_title(loc="left") for axes in wide.axes] == ["good, labels", "prediction"]
+
+
+def test_feature_maps_say_their_range_and_use_all_of_it():
+    plots.style()
+    rng = np.random.default_rng(0)
+    levels = [rng.normal(3, 2, (n, n, 4)) for n in (64, 32, 16)]
+    figure = plots.feature_maps(levels)
+    for axes, level in zip(figure.axes, levels):
+        mean = level.mean(-1)
+        assert axes.get_title(loc="left").endswith(f"{mean.min():.2g} to {mean.max():.2g}".replace("-", "−"))
+        shown = axes.images[0].get_array()
+        np.testing.assert_allclose(shown, (mean - mean.min()) / np.ptp(mean), atol=1e-12)
+    assert len({axes.get_window_extent().width for axes in figure.axes}) == 1
+
+
+def test_class_colours_are_different_and_finite():
+    colours = plots.class_colours(16)
+    apart = np.abs(colours[:, None] - colours[None]).sum(-1) + 9 * np.eye(16)
+    assert apart.min() > 0.2
+    with pytest.raises(ValueError, match="count must be at most 16, the colours that stay apart, got 17"):
+        plots.class_colours(17)
+
+
+def test_curves_are_means_with_bands_and_names_that_do_not_touch():
+    plots.style()
+    seeds = np.random.default_rng(0).random((4, 30))
+    figure = plots.curves({"one": seeds, "another": seeds[0], "a third": seeds[1] * 0 + seeds[0, -1]})
+    axes = figure.axes[0]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), seeds.mean(0))
+    band = axes.collections[0].get_paths()[0].vertices
+    mean, half = plots.interval(seeds)
+    assert band[:, 1].max() == pytest.approx((mean + half).max()) and len(axes.collections) == 1
+    figure.draw_without_rendering()
+    boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
+    assert all(lower.y1 <= upper.y0 + 3 for lower, upper in zip(boxes, boxes[1:]))
+    assert all(box.x1 <= figure.bbox.x1 for box in boxes)
+
+
+def test_pareto_joins_what_nothing_cheaper_equals():
+    points = {"a": (1, 0.5), "b": (2, 0.5), "c": (3, 0.9, 0.1), "d": (4, 0.7), "e": (1, 0.4)}
+    axes = plots.pareto(points, "ms", "mIoU").axes[0]
+    assert axes.lines[0].get_xydata().tolist() == [[1, 0.5], [3, 0.9]]
+    assert [text.get_text() for text in axes.texts] == list(points) and axes.get_xscale() == "log"
+
+
+def test_level_weights_show_each_level_and_its_interval():
+    values = np.array([[0.6, 0.4], [0.7, 0.3], [0.5, 0.5]])
+    axes = plots.level_weights({"fine": values, "coarse": values[:1]}).axes[0]
+    assert [round(bar.get_height(), 6) for bar in axes.patches] == [0.6, 0.6, 0.4, 0.4]
+    assert [text.get_text() for text in axes.texts] == ["0.60", "0.60", "0.40", "0.40"]
+    assert tuple(axes.patches[0].get_facecolor()) == plots.level_colours(2)[0]
+
+
+def test_a_history_is_drawn_with_its_metrics():
+    losses = list(np.linspace(2, 0, 200))
+    figure = History(losses=losses, evaluated=[100, 200], metrics={"mIoU": [0.1, 0.5], "accuracy": [0.2, 0.6]}).plot()
+    assert [axes.get_ylabel() for axes in figure.axes] == ["loss", "mIoU", "accuracy"]
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), losses)
+    assert figure.axes[1].lines[0].get_xydata().tolist() == [[100, 0.1], [200, 0.5]]

@@ -20,6 +20,17 @@ if _keras.backend.backend() != "tensorflow":
     )
 
 from msvision.tensorflow.atrous import ASPP, AtrousConvolution, AtrousSeparableConvolution
+from msvision.tensorflow.attention import CrossLevelAttention
+from msvision.tensorflow.backbones import SimpleBackbone, resnet18, resnet34, resnet50, resnet101
+from msvision.tensorflow.bifpn import BiFPN
+from msvision.tensorflow.detection import (
+    FPNDetector,
+    decode_detections,
+    detection_loss,
+    detection_targets,
+    non_maximum_suppression,
+)
+from msvision.tensorflow.efficientnet import efficientnet_lite0
 from msvision.tensorflow.fpn import FPN
 from msvision.tensorflow.fusion import (
     ChannelAttentionFusion,
@@ -42,28 +53,54 @@ from msvision.tensorflow.pyramids import (
     upsample,
 )
 from msvision.tensorflow.resizing import LearnableResizer
+from msvision.tensorflow.search import deep_dream, find_template, register_translation
+from msvision.tensorflow.segmentation import DeepLabV3, DeepLabV3Plus, FPNSegmenter, PSPNet
+from msvision.tensorflow.training import cross_entropy, fit, predict
 
 __all__ = [
     "ASPP",
     "AtrousConvolution",
     "AtrousSeparableConvolution",
+    "BiFPN",
     "ChannelAttentionFusion",
     "ConcatFusion",
+    "CrossLevelAttention",
+    "DeepLabV3",
+    "DeepLabV3Plus",
     "FPN",
+    "FPNDetector",
+    "FPNSegmenter",
     "LearnableResizer",
+    "PSPNet",
     "PyramidFeatures",
     "PyramidPooling",
+    "SimpleBackbone",
     "SpatialPyramidPooling",
     "SumFusion",
     "WeightedFusion",
     "align_levels",
     "blend",
+    "cross_entropy",
+    "decode_detections",
+    "deep_dream",
+    "detection_loss",
+    "detection_targets",
     "downsample",
+    "efficientnet_lite0",
+    "find_template",
+    "fit",
     "gaussian_pyramid",
     "gaussian_stack",
     "laplacian_pyramid",
     "merge_levels",
+    "non_maximum_suppression",
     "octaves",
+    "predict",
     "reconstruct",
+    "register_translation",
+    "resnet101",
+    "resnet18",
+    "resnet34",
+    "resnet50",
     "upsample",
 ]

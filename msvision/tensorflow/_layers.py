@@ -6,6 +6,11 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from msvision import checks, geometry
+from msvision.tensorflow.pyramids import _gather, _image, _namespace, _size
+
+INTERPOLATIONS = ("nearest", "bilinear")
+
 
 @keras.saving.register_keras_serializable("msvision")
 class BatchNorm(keras.layers.BatchNormalization):
@@ -71,3 +76,51 @@ class Sequential(keras.layers.Layer):
         for layer in self.layers:
             x = layer(x)  # Keras hands training on
         return x
+
+
+class LevelsLayer(keras.layers.Layer):
+    """What layers that take a list of levels share: the channels are found out, and checked, before they are built."""
+
+    def __call__(self, levels, *args, **kwargs):
+        checks.check_level_list(levels)
+        return super().__call__(levels, *args, **kwargs)
+
+    def build(self, input_shape):
+        self.in_channels = [shape[-1] for shape in input_shape]
+        self.make(checks.check_channel_list(self.in_channels))
+
+    def check(self, levels: list[tf.Tensor]) -> list[tf.Tensor]:
+        levels = [_image(level, f"levels[{number}]") for number, level in enumerate(levels)]
+        checks.check_features([tuple(level.shape) for level in levels], self.in_channels, "NHWC")
+        return levels
+
+
+def lecun_conv(in_channels: int, out_channels: int, kernel_size: int, policy, stride: int = 1) -> keras.layers.Conv2D:
+    """A built convolution that starts as those of torchvision's FPN: uniform in ± sqrt(3 / fan-in), no bias yet."""
+    start = {"kernel_initializer": keras.initializers.LecunUniform(), "dtype": policy}
+    if stride == 1:
+        conv = keras.layers.Conv2D(out_channels, kernel_size, padding="same", **start)
+    else:
+        conv = StridedConv2D(out_channels, kernel_size, strides=stride, **start)
+    conv.build((None, None, None, in_channels))
+    return conv
+
+
+def resized(x: tf.Tensor, size: tuple, interpolation: str) -> tf.Tensor:
+    """``x`` at another height and width, nothing smoothed first; "nearest" copies pixel ``floor(i * size / new size)``."""
+    # TensorFlow's own operator computes in single precision, and is wrong under XLA for some sizes (33 to 65, 2.21).
+    if interpolation == "bilinear" and x.dtype != tf.float64 and tf.executing_eagerly():
+        return tf.cast(tf.image.resize(x, size, "bilinear"), x.dtype)
+    for axis, wanted in zip((1, 2), size):
+        count = _size(x, axis)
+        xp = _namespace(wanted, count)
+        if interpolation == "bilinear":
+            x = _gather(x, axis, *geometry.half_pixel_taps(count, wanted, xp))
+        else:
+            x = tf.gather(x, geometry.nearest_indices(count, wanted, False, xp), axis=axis)
+    return x
+
+
+def height_width(x: tf.Tensor) -> tuple:
+    """Both as numbers where they are known, else as tensors."""
+    return _size(x, 1), _size(x, 2)

@@ -228,6 +228,9 @@ class ASPP(keras.layers.Layer):
         maps.append(tf.broadcast_to(image, tf.shape(maps[0])))
         return self.project(tf.concat(maps, axis=3), training=training)
 
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.out_channels)
+
     def get_config(self):
         names = ("out_channels", "rates", "separable", "dropout")
         return super().get_config() | {name: getattr(self, name) for name in names}

@@ -9,8 +9,7 @@ import keras
 import tensorflow as tf
 
 from msvision import checks, geometry
-from msvision.tensorflow._layers import BatchNorm
-from msvision.tensorflow.fpn import INTERPOLATIONS, LevelsLayer, _conv, _resized, _shape
+from msvision.tensorflow._layers import INTERPOLATIONS, BatchNorm, LevelsLayer, height_width, lecun_conv, resized
 from msvision.tensorflow.pyramids import _image, _namespace
 
 NORMALISATIONS = ("softmax", "fast")
@@ -55,7 +54,7 @@ def align_levels(
     levels = [_image(level, f"levels[{number}]") for number, level in enumerate(levels)]
     for number, level in enumerate(levels):
         checks.check_same_batch(tuple(levels[0].shape), tuple(level.shape), number)
-    size = checks.check_target_size(size, [_shape(level) for level in levels])
+    size = checks.check_target_size(size, [height_width(level) for level in levels])
     return [_aligned(level, size, interpolation) for level in levels]
 
 
@@ -68,15 +67,15 @@ class _Fusion(LevelsLayer):
         self.interpolation = checks.check_choice("interpolation", interpolation, INTERPOLATIONS)
 
     def make(self, in_channels):
-        self.laterals = [_conv(channels, self.out_channels, 1, self.dtype_policy) for channels in in_channels]
+        self.laterals = [lecun_conv(channels, self.out_channels, 1, self.dtype_policy) for channels in in_channels]
 
     def call(self, levels, training=None):
         levels = self.check(levels)
         return self.fuse(self.to_finest([conv(level) for conv, level in zip(self.laterals, levels)]), training)
 
     def to_finest(self, levels):
-        size = _shape(levels[0])
-        return [levels[0]] + [_resized(level, size, self.interpolation) for level in levels[1:]]
+        size = height_width(levels[0])
+        return [levels[0]] + [resized(level, size, self.interpolation) for level in levels[1:]]
 
     def get_config(self):
         return super().get_config() | {"out_channels": self.out_channels, "interpolation": self.interpolation}
@@ -122,7 +121,7 @@ class ConcatFusion(_Fusion):
         super().__init__(out_channels, interpolation, **kwargs)
 
     def make(self, in_channels):
-        self.projection = _conv(sum(in_channels), self.out_channels, 1, self.dtype_policy)
+        self.projection = lecun_conv(sum(in_channels), self.out_channels, 1, self.dtype_policy)
 
     def call(self, levels):
         return self.projection(tf.concat(self.to_finest(self.check(levels)), 3))
@@ -219,7 +218,7 @@ class WeightedFusion(_Fusion):
         self.level_weights = self.add_weight(shape=(len(in_channels),), initializer="ones", name="level_weights")
 
     def fuse(self, levels, training):
-        return _weighted(levels, self.level_weights, self.normalisation)
+        return weighted_mean(levels, self.level_weights, self.normalisation)
 
     def get_config(self):
         return super().get_config() | {"normalisation": self.normalisation}
@@ -309,7 +308,7 @@ class ChannelAttentionFusion(_Fusion):
 # -- the steps -------------------------------------------------------------------------------------------------------
 
 
-def _weighted(levels, weights, normalisation: str) -> tf.Tensor:
+def weighted_mean(levels, weights, normalisation: str) -> tf.Tensor:
     """Mean of equally large levels with weights that are normalised here, and nowhere else."""
     weights = tf.cast(weights, levels[0].dtype)
     if normalisation == "softmax":
@@ -322,9 +321,9 @@ def _weighted(levels, weights, normalisation: str) -> tf.Tensor:
 
 def _aligned(x: tf.Tensor, size: tuple, interpolation: str) -> tf.Tensor:
     """``x`` at another height and width: each direction enlarged by interpolation or shrunk by averaging."""
-    sizes = _shape(x)
+    sizes = height_width(x)
     if _namespace(*sizes, *size) is not keras.ops and sizes[0] <= size[0] and sizes[1] <= size[1]:
-        return _resized(x, size, interpolation)
+        return resized(x, size, interpolation)
     for equation, n, out in zip(("oh,nhwc->nowc", "ow,nhwc->nhoc"), sizes, size):
         matrix = geometry.alignment_matrix(n, out, interpolation, _namespace(n, out))
         x = tf.einsum(equation, tf.cast(matrix, x.dtype), x)

@@ -11,8 +11,7 @@ import keras
 import tensorflow as tf
 
 from msvision import checks, geometry
-from msvision.tensorflow._layers import BatchNorm
-from msvision.tensorflow.fpn import _resized
+from msvision.tensorflow._layers import BatchNorm, height_width, resized
 from msvision.tensorflow.pyramids import _image, _size
 
 MODES = ("max", "average")
@@ -131,13 +130,17 @@ class PyramidPooling(keras.layers.Layer):
     def call(self, x, training=None):
         x = _image(x)
         checks.check_channels(tuple(x.shape), self.in_channels, "NHWC")
-        maps, size = [x], (_size(x, 1), _size(x, 2))
+        maps, size = [x], height_width(x)
         for bins, conv, norm in zip(self.bins, self.convs, self.norms):
             grid = _pool(x, bins, "average")
             grid = grid[:, : _once(size[0], bins), : _once(size[1], bins)]  # copies of a pixel have no variance
             grid = tf.nn.relu(norm(conv(grid), training=training))
-            maps.append(_resized(grid, size, "bilinear"))
+            maps.append(resized(grid, size, "bilinear"))
         return tf.concat(maps, axis=3)
+
+    def compute_output_shape(self, input_shape):
+        width = max(input_shape[-1] // len(self.bins), 1)
+        return (*input_shape[:-1], input_shape[-1] + width * len(self.bins))
 
     def get_config(self):
         return super().get_config() | {"bins": self.bins}

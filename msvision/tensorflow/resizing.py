@@ -142,7 +142,7 @@ def _resize(x: tf.Tensor, size: tuple[int, int], interpolation: str, antialias: 
     if interpolation == "nearest":
         for axis, out in zip((1, 2), size):
             count = _size(x, axis)
-            x = tf.gather(x, geometry.nearest_pixels(count, out, _namespace(count)), axis=axis)
+            x = tf.gather(x, geometry.nearest_indices(count, out, xp=_namespace(count)), axis=axis)
         return x
     if (
         interpolation == "bilinear" and not antialias and x.dtype != tf.float64

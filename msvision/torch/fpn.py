@@ -10,9 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from msvision import checks, geometry
-from msvision.torch.pyramids import _check
-
-INTERPOLATIONS = ("nearest", "bilinear")
+from msvision.torch._layers import INTERPOLATIONS, check_features, lecun_conv, resized
 
 
 class FPN(nn.Module):
@@ -74,19 +72,19 @@ class FPN(nn.Module):
         out_channels = geometry.check_count("out_channels", out_channels)
         self.interpolation = checks.check_choice("interpolation", interpolation, INTERPOLATIONS)
         self.smoothing, self.extra = smoothing, checks.check_choice("extra", extra, (None, "pool", "convolutions"))
-        self.laterals = nn.ModuleList(_conv(channels, out_channels, 1) for channels in self.in_channels)
+        self.laterals = nn.ModuleList(lecun_conv(channels, out_channels, 1) for channels in self.in_channels)
         count = len(self.in_channels) if smoothing else 0
-        self.smooth = nn.ModuleList(_conv(out_channels, out_channels, 3) for _ in range(count))
+        self.smooth = nn.ModuleList(lecun_conv(out_channels, out_channels, 3) for _ in range(count))
         if extra == "convolutions":
-            self.p6 = _conv(self.in_channels[-1], out_channels, 3, stride=2)
-            self.p7 = _conv(out_channels, out_channels, 3, stride=2)
+            self.p6 = lecun_conv(self.in_channels[-1], out_channels, 3, stride=2)
+            self.p7 = lecun_conv(out_channels, out_channels, 3, stride=2)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
-        _check_features(levels, self.in_channels)
+        check_features(levels, self.in_channels)
         laterals = [conv(level) for conv, level in zip(self.laterals, levels)]
         merged = laterals[-1:]
         for lateral in reversed(laterals[:-1]):
-            merged.insert(0, lateral + _resized(merged[0], lateral.shape[2:], self.interpolation))
+            merged.insert(0, lateral + resized(merged[0], lateral.shape[2:], self.interpolation))
         if self.smoothing:
             merged = [conv(level) for conv, level in zip(self.smooth, merged)]
         return merged + self._coarser(levels[-1], merged[-1])
@@ -101,28 +99,3 @@ class FPN(nn.Module):
 
     def extra_repr(self) -> str:
         return f"interpolation={self.interpolation!r}, smoothing={self.smoothing}, extra={self.extra!r}"
-
-
-# -- the steps -------------------------------------------------------------------------------------------------------
-
-
-def _conv(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Conv2d:
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2)
-    nn.init.kaiming_uniform_(conv.weight, a=1)
-    nn.init.zeros_(conv.bias)
-    return conv
-
-
-def _resized(x: Tensor, size: tuple, interpolation: str) -> Tensor:
-    """``x`` at another height and width, nothing smoothed first."""
-    return F.interpolate(x, size=tuple(size), mode=interpolation, **_HALF_PIXEL[interpolation])
-
-
-_HALF_PIXEL = {"nearest": {}, "bilinear": {"align_corners": False}}
-
-
-def _check_features(levels: list[Tensor], in_channels: list[int]) -> None:
-    checks.check_level_list(levels)
-    for number, level in enumerate(levels):
-        _check(level, f"levels[{number}]")
-    checks.check_features([tuple(level.shape) for level in levels], in_channels, "NCHW")

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from msvision import checks, geometry
-from msvision.torch._layers import BatchNorm
-from msvision.torch.fpn import INTERPOLATIONS, _check_features, _conv, _resized
+from msvision.torch._layers import INTERPOLATIONS, BatchNorm, check_features, lecun_conv, resized
 from msvision.torch.pyramids import _check
 
 NORMALISATIONS = ("softmax", "fast")
@@ -71,15 +70,15 @@ class _Fusion(nn.Module):
         self.make()
 
     def make(self) -> None:
-        self.laterals = nn.ModuleList(_conv(channels, self.out_channels, 1) for channels in self.in_channels)
+        self.laterals = nn.ModuleList(lecun_conv(channels, self.out_channels, 1) for channels in self.in_channels)
 
     def forward(self, levels: list[Tensor]) -> Tensor:
-        _check_features(levels, self.in_channels)
+        check_features(levels, self.in_channels)
         return self.fuse(self.to_finest([conv(level) for conv, level in zip(self.laterals, levels)]))
 
     def to_finest(self, levels: list[Tensor]) -> list[Tensor]:
         size = levels[0].shape[2:]
-        return [levels[0]] + [_resized(level, size, self.interpolation) for level in levels[1:]]
+        return [levels[0]] + [resized(level, size, self.interpolation) for level in levels[1:]]
 
     def extra_repr(self) -> str:
         return f"interpolation={self.interpolation!r}"
@@ -126,10 +125,10 @@ class ConcatFusion(_Fusion):
         super().__init__(in_channels, out_channels, interpolation)
 
     def make(self) -> None:
-        self.projection = _conv(sum(self.in_channels), self.out_channels, 1)
+        self.projection = lecun_conv(sum(self.in_channels), self.out_channels, 1)
 
     def forward(self, levels: list[Tensor]) -> Tensor:
-        _check_features(levels, self.in_channels)
+        check_features(levels, self.in_channels)
         return self.projection(torch.cat(self.to_finest(levels), 1))
 
 
@@ -223,7 +222,7 @@ class WeightedFusion(_Fusion):
         self.level_weights = nn.Parameter(torch.ones(len(self.in_channels)))
 
     def fuse(self, levels: list[Tensor]) -> Tensor:
-        return _weighted(levels, self.level_weights, self.normalisation)
+        return weighted_mean(levels, self.level_weights, self.normalisation)
 
 
 class ChannelAttentionFusion(_Fusion):
@@ -301,7 +300,7 @@ class ChannelAttentionFusion(_Fusion):
 # -- the steps -------------------------------------------------------------------------------------------------------
 
 
-def _weighted(levels: list[Tensor], weights: Tensor, normalisation: str) -> Tensor:
+def weighted_mean(levels: list[Tensor], weights: Tensor, normalisation: str) -> Tensor:
     """Mean of equally large levels with weights that are normalised here, and nowhere else."""
     if normalisation == "softmax":
         weights = weights.softmax(0)
@@ -318,5 +317,5 @@ def _aligned(x: Tensor, size: tuple, interpolation: str) -> Tensor:
         rows, columns = (matrix.to(x.device, x.dtype) for matrix in matrices)
         return rows @ x @ columns.T
     larger = tuple(max(n, out) for n, out in zip(x.shape[2:], size))
-    x = x if larger == tuple(x.shape[2:]) else _resized(x, larger, interpolation)
+    x = x if larger == tuple(x.shape[2:]) else resized(x, larger, interpolation)
     return x if larger == tuple(size) else F.adaptive_avg_pool2d(x, size)

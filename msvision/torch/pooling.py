@@ -140,9 +140,15 @@ def _pool(x: Tensor, bins: list[int], mode: str) -> Tensor:
     """The map on a grid, shape (N, C, *bins)."""
     if not torch.compiler.is_exporting():
         return F.adaptive_max_pool2d(x, bins) if mode == "max" else F.adaptive_avg_pool2d(x, bins)
-    for dim in (3, 2):  # ONNX has no adaptive pooling, and none of a size that is not yet known
-        parts = [
-            x.narrow(dim, first, end - first) for first, end in geometry.adaptive_bin_edges(x.shape[dim], bins[dim - 2])
-        ]
-        x = torch.stack([part.amax(dim) if mode == "max" else part.mean(dim) for part in parts], dim)
+    for dim in (
+        2,
+        3,
+    ):  # ONNX has no adaptive pooling, and no slice that may be one pixel in one image and two in the next
+        weights = geometry.averaging_matrix(x.shape[dim], bins[dim - 2], torch).to(x.dtype)
+        rows = x.movedim(dim, 3)
+        if mode == "max":
+            rows = rows.unsqueeze(3).masked_fill(weights == 0, float("-inf")).amax(4)
+        else:
+            rows = rows @ weights.T
+        x = rows.movedim(3, dim)
     return x

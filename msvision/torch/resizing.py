@@ -117,7 +117,7 @@ class ResidualBlock(nn.Module):
 def _resize(x: Tensor, size: tuple[int, int], interpolation: str, antialias: bool) -> Tensor:
     if interpolation == "nearest":
         for dim, out in zip((2, 3), size):
-            x = x.index_select(dim, geometry.nearest_pixels(x.shape[dim], out, torch).to(x.device))
+            x = x.index_select(dim, geometry.nearest_indices(x.shape[dim], out, xp=torch).to(x.device))
         return x
     if antialias and not torch.compiler.is_compiling():
         wide = x if x.dtype == torch.float64 else x.float()  # antialias has no half precision on a CPU (2.13)
