@@ -1,11 +1,14 @@
 # make book    install what is needed, build the book, print its address and serve it (SERVE=0: only build)
 # make test    install what is needed, build the book, check everything
+# make run     run the chapters in full (PRESET=smoke, cpu or gpu) into _build/runs; it goes on where it was stopped
 # make seeds   run the chapters with ten fresh seeds and write down what their claims measured
 # make clean   remove what was built (.venv stays)
 
 PYTHON  ?= python3
 SERVE   ?= 1
 PORT    ?= 8000
+JOBS    ?= 2
+PRESET  ?= cpu
 # PyTorch's CPU builds for Linux. For an installed or GPU build of your own, see README.md.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
@@ -16,7 +19,7 @@ BOOK      := $(wildcard _config.yml _toc.yml book/*.md book/*.ipynb book/referen
 export TF_CPP_MIN_LOG_LEVEL = 3
 export TF_ENABLE_ONEDNN_OPTS = 0
 
-.PHONY: book test seeds clean
+.PHONY: book test run seeds clean
 .DELETE_ON_ERROR:
 
 book: _build/html/index.html
@@ -31,8 +34,11 @@ test: _build/html/index.html
 	$(PY) -m ruff format --check .
 	$(PY) tools/notebooks.py --check book/*.ipynb
 	$(PY) -m pytest --doctest-modules msvision
-	$(PY) -m pytest tests
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal tests
 	$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval.cfg book
+
+run: .venv/installed
+	$(PY) -m msvision run book --preset $(PRESET)
 
 seeds: .venv/installed
 	$(PY) tools/fresh_seeds.py $(sort $(wildcard book/[0-9]*.ipynb))

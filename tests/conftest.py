@@ -6,6 +6,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("MPLBACKEND", "agg")
 
+import measured
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -24,7 +26,12 @@ def pytest_addoption(parser):
 
 
 def pytest_sessionfinish(session, exitstatus):
-    if session.config.getoption("--write-measured") and exitstatus == 0:
-        import measured
-
+    if hasattr(session.config, "workeroutput"):  # one of several processes
+        session.config.workeroutput["measured"] = measured.rows()
+    elif session.config.getoption("--write-measured") and exitstatus == 0:
         measured.write()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    measured.merge(getattr(node, "workeroutput", {}).get("measured", []))

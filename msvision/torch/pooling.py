@@ -7,6 +7,8 @@ pixels than bins.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -146,9 +148,7 @@ def _pool(x: Tensor, bins: list[int], mode: str) -> Tensor:
     ):  # ONNX has no adaptive pooling, and no slice that may be one pixel in one image and two in the next
         weights = geometry.averaging_matrix(x.shape[dim], bins[dim - 2], torch).to(x.dtype)
         rows = x.movedim(dim, 3)
-        if mode == "max":
-            rows = rows.unsqueeze(3).masked_fill(weights == 0, float("-inf")).amax(4)
-        else:
-            rows = rows @ weights.T
-        x = rows.movedim(3, dim)
+        largest = mode == "max"
+        pooled = rows.unsqueeze(3).masked_fill(weights == 0, -math.inf).amax(4) if largest else rows @ weights.T
+        x = pooled.movedim(3, dim)
     return x

@@ -116,7 +116,8 @@ def register_translation(fixed: Tensor, moving: Tensor, levels: int | None = Non
     fixed, moving : Tensor, shape (N, C, H, W)
         Pairs of pictures of one size, floating-point, any number of channels, any range. One may be brighter by a constant.
     levels
-        Number of pyramid levels, the picture itself counted as the first. By default as many as leave 32 pixels a side.
+        Number of pyramid levels, the picture itself counted as the first. By default as many as leave 8 pixels a side;
+        coarser ones show too little.
     iterations
         Largest number of steps on each level; a pair stops earlier once a step moves it by less than 1e-4 pixels.
 
@@ -149,7 +150,7 @@ def register_translation(fixed: Tensor, moving: Tensor, levels: int | None = Non
     _check(fixed, "fixed"), _check(moving, "moving")
     checks.check_same_shape("moving", tuple(moving.shape), "fixed", tuple(fixed.shape))
     size = tuple(fixed.shape[2:])
-    levels = geometry.levels_down_to(32, size) if levels is None else checks.check_levels(levels, size)
+    levels = geometry.levels_down_to(8, size) if levels is None else checks.check_levels(levels, size)
     geometry.check_count("iterations", iterations)
     fixed, moving = _single(fixed), _single(moving)
     for name, x in (("fixed", fixed), ("moving", moving)):

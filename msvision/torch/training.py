@@ -162,8 +162,8 @@ def predict(model: nn.Module, images, batch_size: int = 16) -> np.ndarray:
     Parameters
     ----------
     model
-        A module from images (N, C, H, W), or lists of feature maps, to logits (N, classes) or (N, classes, H, W). It is
-        left in evaluation mode.
+        A module from images (N, C, H, W), or lists of feature maps, to logits (N, classes) or (N, classes, H, W), or a
+        tuple of which they are the first. It is left in evaluation mode.
     images
         A NumPy array (N, H, W, C), floating-point; or what :func:`fit` takes as data, of which only the images are used.
     batch_size
@@ -187,7 +187,9 @@ def predict(model: nn.Module, images, batch_size: int = 16) -> np.ndarray:
     with torch.inference_mode():
         for start in range(0, count, batch_size):
             batch = training.images_of(images, np.arange(start, min(start + batch_size, count)))
-            classes.append(model(_images(batch, device)).argmax(1).cpu().numpy())
+            logits = model(_images(batch, device))
+            logits = logits[0] if isinstance(logits, (tuple, list)) else logits  # and not the auxiliary ones
+            classes.append(logits.argmax(1).cpu().numpy())
     return np.concatenate(classes)
 
 
