@@ -352,28 +352,45 @@ class FPNSegmenter(_Segmenter):
         self.branch_channels = geometry.check_count("branch_channels", branch_channels)
         self.fpn = FPN(out_channels, dtype=policy)
         self.branches = [
-            [Sequential(self._convolution(branch_channels), dtype=policy) for _ in range(max(level, 1))]
+            Branch([Sequential(self._convolution(branch_channels), dtype=policy) for _ in range(max(level, 1))])
             for level in range(len(backbone.channels) - self.fine)
         ]
         self.classifier = self._pixelwise()
 
     def make(self, channels):
         self.fpn.build([_maps(count) for count in channels[self.fine :]])
-        for steps in self.branches:
-            for step, count in zip(steps, (self.out_channels, *[self.branch_channels] * len(steps))):
-                step.build(_maps(count))
+        for branch in self.branches:
+            branch.build(_maps(self.out_channels))
         self.classifier.build(_maps(self.branch_channels))
 
     def classify(self, levels, training):
         maps = self.fpn(levels[self.fine :])
         sizes = [height_width(level) for level in maps]
-        total = self.branches[0][0](maps[0], training=training)
-        for level, steps in list(enumerate(self.branches))[1:]:
-            branch = maps[level]
-            for step, size in zip(steps, sizes[level - 1 :: -1]):
-                branch = resized(step(branch, training=training), size, "bilinear")
-            total = total + branch
-        return self.classifier(total)
+        # each is enlarged to the sizes of all finer levels, one after the other
+        branches = [
+            branch(x, sizes=sizes[:number][::-1], training=training)
+            for number, (branch, x) in enumerate(zip(self.branches, maps))
+        ]
+        return self.classifier(sum(branches))
+
+
+class Branch(keras.layers.Layer):
+    """Convolutions with BatchNorm and ReLU, each followed by enlarging, as long as there are sizes."""
+
+    def __init__(self, steps: list[keras.layers.Layer]):
+        super().__init__(dtype=steps[0].dtype_policy)
+        self.steps = steps
+
+    def build(self, input_shape):
+        for step in self.steps:
+            step.build(input_shape)
+            input_shape = _maps(step.layers[0].filters)
+
+    def call(self, x, sizes, training=None):
+        for number, step in enumerate(self.steps):
+            x = step(x, training=training)
+            x = resized(x, sizes[number], "bilinear") if number < len(sizes) else x
+        return x
 
 
 def _maps(channels: int) -> tuple:

@@ -296,11 +296,7 @@ class FPNSegmenter(nn.Module):
         channels = backbone.channels[self.fine :]
         self.fpn = FPN(list(channels), out_channels)
         self.branches = nn.ModuleList(
-            nn.ModuleList(
-                nn.Sequential(*_convolution(branch_channels if step else out_channels, branch_channels))
-                for step in range(max(level, 1))
-            )
-            for level in range(len(channels))
+            Branch(out_channels, branch_channels, max(level, 1)) for level in range(len(channels))
         )
         self.classifier = nn.Conv2d(branch_channels, classes, 1)
         self.aux_classifier = _auxiliary(backbone, classes) if auxiliary else None
@@ -310,13 +306,26 @@ class FPNSegmenter(nn.Module):
         levels = self.backbone(x)
         maps = self.fpn(levels[self.fine :])
         sizes = [level.shape[2:] for level in maps]
-        total = self.branches[0][0](maps[0])
-        for level, steps in list(enumerate(self.branches))[1:]:
-            branch = maps[level]
-            for step, size in zip(steps, sizes[level - 1 :: -1]):
-                branch = resized(step(branch), size, "bilinear")
-            total = total + branch
+        # each is enlarged to the sizes of all finer levels, one after the other
+        total = sum(
+            branch(level, sizes[:number][::-1]) for number, (branch, level) in enumerate(zip(self.branches, maps))
+        )
         return _logits(self, x, self.classifier(total), levels)
+
+
+class Branch(nn.Module):
+    """3 × 3 convolutions with BatchNorm and ReLU, each followed by enlarging, as long as there are sizes."""
+
+    def __init__(self, in_channels: int, out_channels: int, count: int):
+        super().__init__()
+        widths = [in_channels] + count * [out_channels]
+        self.steps = nn.ModuleList(nn.Sequential(*_convolution(*pair)) for pair in zip(widths, widths[1:]))
+
+    def forward(self, x: Tensor, sizes: list[tuple]) -> Tensor:
+        for number, step in enumerate(self.steps):
+            x = step(x)
+            x = resized(x, sizes[number], "bilinear") if number < len(sizes) else x
+        return x
 
 
 # -- what they share -------------------------------------------------------------------------------------------------
