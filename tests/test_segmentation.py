@@ -133,7 +133,7 @@ def test_the_auxiliary_head_reads_the_level_before_the_last(name):
 def test_rates_follow_the_output_stride(msv, stride, rates):
     network = msv.DeepLabV3(msv.resnet18(output_stride=stride), 2)
     aspp = network.classifier[0] if msv is msv_torch else network.classifier.layers[0]
-    assert tuple(aspp.rates) == rates
+    assert tuple(aspp.rates) == tuple(network.rates) == rates
 
 
 def test_a_backbone_that_is_built_keeps_its_parameters():

@@ -181,7 +181,7 @@ class DeepLabV3(_Segmenter):
     --------
     >>> from msvision.tensorflow import SimpleBackbone
     >>> network = DeepLabV3(SimpleBackbone(widths=(8, 16, 16)), classes=5, out_channels=8)
-    >>> network.classifier[0].rates
+    >>> network.rates
     (12, 24, 36)
     >>> network(tf.random.uniform((1, 65, 47, 3))).shape
     TensorShape([1, 65, 47, 5])

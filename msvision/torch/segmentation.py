@@ -128,7 +128,7 @@ class DeepLabV3(nn.Module):
     --------
     >>> from msvision.torch import SimpleBackbone
     >>> network = DeepLabV3(SimpleBackbone(widths=(8, 16, 16)), classes=5, out_channels=8).eval()
-    >>> network.classifier[0].rates
+    >>> network.rates
     (12, 24, 36)
     >>> network(torch.rand(1, 3, 65, 47)).shape
     torch.Size([1, 5, 65, 47])
@@ -147,8 +147,8 @@ class DeepLabV3(nn.Module):
         checks.check_backbone(backbone, auxiliary)
         geometry.check_count("classes", classes)
         self.backbone = backbone
-        rates = geometry.aspp_rates(backbone.reductions[-1]) if rates is None else rates
-        aspp = ASPP(backbone.channels[-1], out_channels, rates, dropout=dropout)
+        self.rates = geometry.aspp_rates(backbone.reductions[-1]) if rates is None else rates
+        aspp = ASPP(backbone.channels[-1], out_channels, self.rates, dropout=dropout)
         self.classifier = nn.Sequential(
             aspp, *_convolution(out_channels, out_channels), nn.Conv2d(out_channels, classes, 1)
         )
@@ -219,8 +219,8 @@ class DeepLabV3Plus(nn.Module):
         checks.check_backbone(backbone, auxiliary)
         geometry.check_count("classes", classes)
         self.backbone, self.fine = backbone, geometry.quarter_level(backbone.reductions)
-        rates = geometry.aspp_rates(backbone.reductions[-1]) if rates is None else rates
-        self.aspp = ASPP(backbone.channels[-1], out_channels, rates, separable=True, dropout=dropout)
+        self.rates = geometry.aspp_rates(backbone.reductions[-1]) if rates is None else rates
+        self.aspp = ASPP(backbone.channels[-1], out_channels, self.rates, separable=True, dropout=dropout)
         geometry.check_count("low_level_channels", low_level_channels)
         self.low_level = nn.Sequential(*_convolution(backbone.channels[self.fine], low_level_channels, 1))
         self.classifier = nn.Sequential(
