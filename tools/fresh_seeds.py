@@ -1,25 +1,56 @@
 """Run chapters with seeds that nobody has looked at: ``python tools/fresh_seeds.py book/01_image_pyramids.ipynb``.
 
-Every claim of the chapter is checked under every seed. What was measured goes into ``book/seeds/<chapter>.csv``, one row
-for each seed and claim; the last lines say how close each claim came to its bound.
+Every claim of the chapter is checked under every seed. What was measured goes into ``book/seeds/<chapter>.csv`` as soon
+as a seed is done, one row for each seed and claim. A run that was stopped goes on with the seeds that are missing, or
+whose rows are not those of the chapter's present claims. The last lines say how close each claim came to its bound.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
 import logging
 import os
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+import nbformat
+
 CLAIM = "application/vnd.msvision.claim+json"
+COLUMNS = ["seed", "sentence", "measured", "bound"]
 
 
 def claims_of(notebook) -> list[dict]:
     outputs = (output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs)
     return [output["data"][CLAIM] for output in outputs if CLAIM in output.get("data", {})]
+
+
+def rows_of(chapter: Path) -> dict[int, list[dict]]:
+    """What has been measured for the claims that the chapter makes now, for each seed."""
+    target = chapter.parent / "seeds" / f"{chapter.stem}.csv"
+    if not target.exists():
+        return {}
+    by_seed = defaultdict(list)
+    with target.open(encoding="utf8") as file:
+        for row in csv.DictReader(file):
+            by_seed[int(row["seed"])].append(row)
+    made = [(claim["sentence"], claim["bound"]) for claim in claims_of(nbformat.read(chapter, as_version=4))]
+    return {seed: rows for seed, rows in by_seed.items() if [(r["sentence"], r["bound"]) for r in rows] == made}
+
+
+def write(chapter: Path, by_seed: dict[int, list[dict]]) -> None:
+    from msvision.training import written_whole
+
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row for seed in sorted(by_seed) for row in by_seed[seed])
+    target = chapter.parent / "seeds" / f"{chapter.stem}.csv"
+    target.parent.mkdir(exist_ok=True)
+    with written_whole(target) as path:
+        path.write_text(text.getvalue(), encoding="utf8")
 
 
 def main() -> None:
@@ -34,26 +65,30 @@ def main() -> None:
     from tqdm import tqdm
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
+    failed = []
     for chapter in args.chapters:
-        rows = []
-        for number in tqdm(range(args.count), desc=chapter.stem):
-            seed = args.first + 1000 * number
+        by_seed = rows_of(chapter)
+        seeds = [args.first + 1000 * number for number in range(args.count)]
+        for seed in tqdm([seed for seed in seeds if seed not in by_seed], desc=chapter.stem):
             with tempfile.TemporaryDirectory() as folder:
-                notebook = papermill.execute_notebook(
-                    chapter, Path(folder, "out.ipynb"), {"SEED": seed}, cwd=chapter.parent, progress_bar=False
-                )
-            rows += [{"seed": seed, **claim} for claim in claims_of(notebook)]
-        target = chapter.parent / "seeds" / f"{chapter.stem}.csv"
-        target.parent.mkdir(exist_ok=True)
-        with target.open("w", newline="", encoding="utf8") as file:
-            writer = csv.DictWriter(file, ["seed", "sentence", "measured", "bound"], lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+                target = Path(folder, "out.ipynb")
+                try:
+                    notebook = papermill.execute_notebook(
+                        chapter, target, {"SEED": seed}, cwd=chapter.parent, progress_bar=False
+                    )
+                except papermill.PapermillExecutionError as error:
+                    failed.append(f"{chapter.stem}, seed {seed}: {error.evalue}")
+                    tqdm.write(failed[-1])
+                    continue
+            by_seed[seed] = [{"seed": seed, **claim} for claim in claims_of(notebook)]
+            write(chapter, by_seed)
         measured = defaultdict(list)
-        for row in rows:
+        for row in (row for rows in by_seed.values() for row in rows):
             measured[row["sentence"], row["bound"]].append(float(row["measured"]))
         for (sentence, bound), values in measured.items():
             print(f"{len(values):3} runs, {min(values):g} to {max(values):g}, {bound}: {sentence}")
+    if failed:
+        raise SystemExit("\n".join(["these runs failed:", *failed]))
 
 
 if __name__ == "__main__":
