@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted(ROOT.glob("book/[0-9]*.ipynb"))
 FRAMEWORKS = ("torch", "tensorflow")
 problems = runpy.run_path(str(ROOT / "tools/notebooks.py"))["problems"]
+rows_of = runpy.run_path(str(ROOT / "tools/fresh_seeds.py"))["rows_of"]
 
 
 @pytest.fixture(params=CHAPTERS, ids=lambda path: path.stem)
@@ -169,6 +170,11 @@ def test_exercises_are_open_and_their_solutions_right(chapter: Path) -> None:
         assert all("is open: " in text for text in shown[number, "self-check"])
         assert all(text.endswith("is solved.") for text in shown[number, "solution"])
         assert len(shown[number, "self-check"]) == len(shown[number, "solution"])
+
+
+def test_every_claim_held_under_ten_fresh_seeds(chapter: Path) -> None:
+    held = rows_of(chapter)  # seeds whose rows are those of the claims that the chapter makes now
+    assert len(held) >= 10, f"python tools/fresh_seeds.py {chapter.relative_to(ROOT)}"
 
 
 def test_smoke_preset_runs_anywhere(chapter: Path, tmp_path: Path) -> None:

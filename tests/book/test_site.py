@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+import runpy
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -10,12 +13,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAPTER, API = "book/01_image_pyramids.html", "book/reference/api.html"
+CHAPTER, API = "book/01_image_pyramids.html", "book/reference/api/pyramids.html"
 VIEWS = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}},
 }
+PUBLIC = {name: importlib.import_module(f"msvision.{name}").__all__ for name in ("torch", "tensorflow")}
 STANDARD = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]
 
 pytestmark = pytest.mark.book
@@ -200,6 +204,37 @@ def test_every_claim_is_listed(browser, address: str) -> None:
         listed = [text.strip() for text in page.locator("table.msv-claims tbody td:first-child").all_text_contents()]
         assert made
         assert set(made) <= set(listed)
+
+
+def test_every_public_name_is_in_the_reference_and_says_where_it_is_taught(browser, address: str, site: Path) -> None:
+    from sphinx.util.inventory import InventoryFile
+
+    with (site / "objects.inv").open("rb") as file:
+        listed = InventoryFile.load(file, "", lambda base, uri: uri)
+    entries = listed["py:function"] | listed["py:class"]
+    names = [f"msvision.{framework}.{name}" for framework in PUBLIC for name in PUBLIC[framework]]
+    assert not set(names) - set(entries)
+    used = runpy.run_path(str(ROOT / "book/_ext/cross_links.py"))["uses"]
+    notebook = json.loads((ROOT / "book/01_image_pyramids.ipynb").read_text(encoding="utf8"))
+    taught = [name for name in names if used(notebook)[name]]
+    assert "msvision.torch.gaussian_pyramid" in taught
+    with tab(browser) as page:
+        open_page(page, f"{address}/{API}")
+        for name in taught:
+            entry = page.locator(f"dl:has(> dt[id='{name}'])")
+            assert entry.get_by_role("link", name="Image pyramids").count() == 1, name
+        open_page(page, f"{address}/{CHAPTER}")
+        links = page.locator(".msv-names a").evaluate_all("all => all.map((a) => a.href.split('#')[1])")
+        assert {name.rpartition(".")[2] for name in taught} == {name.rpartition(".")[2] for name in links}
+
+
+def test_the_first_use_of_a_term_leads_to_the_glossary(browser, address: str) -> None:
+    with tab(browser) as page:
+        open_page(page, f"{address}/{CHAPTER}")
+        link = page.locator("a:has(> .msv-term)", has_text="Nyquist limit")
+        assert link.count() == 1
+        link.click()
+        page.wait_for_url("**/glossary.html#term-Nyquist-limit")
 
 
 def test_search_works_without_another_server(browser, address: str) -> None:

@@ -1,0 +1,184 @@
+"""Links between chapters and reference: the first use of a term leads to the glossary, every name of the package says
+which chapter teaches it, and every chapter ends with the names that it uses.
+
+The notebooks themselves stay as they are: what a reader of Colab sees has no directives in it.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.application import Sphinx
+
+FRAMEWORKS = {"torch": "PyTorch", "tensorflow": "TensorFlow"}
+GLOSSARY = "book/reference/glossary.md"
+REFERENCE = "book/reference/"
+# Where a link would be in the way: headings, code, claims, figures, and what is a link already.
+LEFT_ALONE = (nodes.title, nodes.literal, nodes.literal_block, nodes.reference, nodes.raw, nodes.math, nodes.table)
+OTHER_FORMS = {
+    "anti-aliasing": "antialiasing",
+    "dilated convolution": "atrous convolution",
+    "mIoU": "mean intersection over union",
+    "SPP": "spatial pyramid pooling",
+    "pyramid pooling": "pyramid pooling module",
+    "resizer": "learnable resizer",
+}
+
+
+# -- which chapter uses which name -----------------------------------------------------------------------------------
+
+
+def uses(notebook: dict) -> Counter[str]:
+    """How often the code of a chapter says each name of the package, by its full name."""
+    meaning: dict[str, str] = {}
+    found: Counter[str] = Counter()
+    for cell in notebook["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        try:
+            tree = ast.parse("".join(cell["source"]))
+        except SyntaxError:  # the cell that installs, with its %pip
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "msvision":
+                meaning |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in meaning:
+                found[f"{meaning[node.value.id]}.{node.attr}"] += 1
+            elif isinstance(node, ast.Name) and node.id in meaning:
+                found[meaning[node.id]] += 1
+    return found
+
+
+def read_chapters(app: Sphinx) -> None:
+    """What each chapter uses, kept for the build: ``{"book/01_image_pyramids": Counter}``."""
+    app.msv_uses = {
+        f"book/{path.stem}": uses(json.loads(path.read_text(encoding="utf8")))
+        for path in sorted(Path(app.srcdir).glob("book/[0-9]*.ipynb"))
+    }
+    text = Path(app.srcdir, GLOSSARY).read_text(encoding="utf8")
+    listed = re.findall(r"^(\S.*)$", text.partition("```{glossary}\n")[2].partition("```")[0], re.MULTILINE)
+    app.msv_terms = {term: term for term in listed} | OTHER_FORMS
+
+
+def taught(app: Sphinx, what: str, name: str, obj, options, lines: list[str]) -> None:
+    """Add to an entry of the reference which chapter teaches it: the first of its module's that uses it."""
+    chapters = [chapter for chapter, found in app.msv_uses.items() if found[name] and chapter in app.env.found_docs]
+    if chapters:
+        module = sys.modules.get(getattr(obj, "__module__", None))
+        numbers = re.findall(
+            r"\d+", "".join(re.findall(r"\(chapters? (.*?)\)", getattr(module, "__doc__", None) or ""))
+        )
+        first = next((chapter for chapter in chapters if str(int(chapter[5:7])) in numbers), chapters[0])
+        others = [f":doc:`/{chapter}`" for chapter in chapters if chapter != first]
+        text = f"Taught in :doc:`/{first}`" + (f"; also used in {', '.join(others)}" if others else "")
+        lines += ["", f"*In the book.* {text}.", ""]
+
+
+def list_names(app: Sphinx, doctree: nodes.document) -> None:
+    """Add to a chapter the names of the package that it uses."""
+    docname = app.env.docname
+    found = app.msv_uses.get(docname)
+    if not found:
+        return
+    entries: dict[str, list[str]] = {}
+    for name in found:
+        package, _, short = name.rpartition(".")
+        if package.rpartition(".")[2] in FRAMEWORKS:
+            entries.setdefault(short, []).append(name)
+    paragraph = nodes.paragraph(classes=["msv-names"])
+    for number, short in enumerate(sorted(entries, key=str.lower)):
+        paragraph += nodes.Text("; " if number else "")
+        paragraph += nodes.literal(short, short)
+        for position, framework in enumerate(FRAMEWORKS):
+            target = f"msvision.{framework}.{short}"
+            paragraph += nodes.Text(", " if position else " in ")
+            paragraph += addnodes.pending_xref(
+                "", nodes.inline("", FRAMEWORKS[framework]),
+                refdomain="py", reftype="obj", reftarget=target, refexplicit=True, refwarn=True, refdoc=docname,
+            )  # fmt: skip
+    if entries:
+        last = doctree.next_node(nodes.section) or doctree
+        last += nodes.rubric("", "Names of the package on this page")
+        last += paragraph
+
+
+# -- the glossary ----------------------------------------------------------------------------------------------------
+
+
+def pattern(terms) -> re.Pattern:
+    """Any of the terms as whole words, the longest first, with or without a plural s; short forms as they are written."""
+    longest = sorted(terms, key=len, reverse=True)
+    return re.compile("|".join(rf"\b(?P<t{n}>{form(term)})s?\b" for n, term in enumerate(longest))), longest
+
+
+def form(term: str) -> str:
+    if term != term.lower() and " " not in term:
+        return re.escape(term)
+    return f"[{term[0].upper()}{term[0].lower()}]{re.escape(term[1:])}"
+
+
+def link_terms(app: Sphinx, doctree: nodes.document) -> None:
+    """Make the first use of each term in a chapter's text a link to the glossary."""
+    docname = app.env.docname
+    if docname not in app.msv_uses:
+        return
+    expression, longest = pattern(app.msv_terms)
+    seen: set[str] = set()
+    for text in list(doctree.findall(nodes.Text)):
+        marked = isinstance(
+            text.parent, (nodes.emphasis, nodes.strong)
+        )  # a term that is defined here, or a book's title
+        if not (marked or isinstance(text.parent, nodes.paragraph)) or within(text, LEFT_ALONE):
+            continue
+        parts, end = [], 0
+        for match in expression.finditer(text):
+            term = app.msv_terms[longest[int(match.lastgroup[1:])]]
+            if term in seen or (marked and match[0] != text):
+                continue
+            seen.add(term)
+            parts += [nodes.Text(text[end : match.start()]), term_link(match[0], term, docname)]
+            end = match.end()
+        if parts:
+            text.parent.replace(text, [*parts, nodes.Text(text[end:])])
+
+
+def term_link(words: str, term: str, docname: str) -> addnodes.pending_xref:
+    return addnodes.pending_xref(
+        "", nodes.inline("", words, classes=["msv-term"]),
+        refdomain="std", reftype="term", reftarget=term, refexplicit=True, refwarn=True, refdoc=docname,
+    )  # fmt: skip
+
+
+def within(node: nodes.Node, kinds: tuple) -> bool:
+    while node.parent is not None:
+        node = node.parent
+        if isinstance(node, kinds) or "cell_output" in node.get("classes", []):
+            return True
+    return False
+
+
+def when_chapters_changed(app: Sphinx, env, added: set, changed: set, removed: set) -> set[str]:
+    """What a chapter uses stands on the pages of the reference, and the glossary's terms in the chapters."""
+    again: set[str] = set()
+    if any(name in app.msv_uses for name in added | changed | removed):
+        again |= {name for name in env.found_docs if name.startswith(f"{REFERENCE}api")}
+    if "book/reference/glossary" in added | changed:
+        again |= set(app.msv_uses) & env.found_docs
+    return again
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("builder-inited", read_chapters)
+    app.connect("env-get-outdated", when_chapters_changed)
+    app.connect("autodoc-process-docstring", taught, priority=600)  # after napoleon has made sections of the text
+    app.connect("doctree-read", link_terms)
+    app.connect("doctree-read", list_names)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
