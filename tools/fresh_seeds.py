@@ -36,8 +36,15 @@ def rows_of(chapter: Path) -> dict[int, list[dict]]:
     with target.open(encoding="utf8") as file:
         for row in csv.DictReader(file):
             by_seed[int(row["seed"])].append(row)
-    made = [(claim["sentence"], claim["bound"]) for claim in claims_of(nbformat.read(chapter, as_version=4))]
-    return {seed: rows for seed, rows in by_seed.items() if [(r["sentence"], r["bound"]) for r in rows] == made}
+    return {seed: rows for seed, rows in by_seed.items() if sentences(rows) == sentences(claims_in(chapter))}
+
+
+def claims_in(chapter: Path) -> list[dict]:
+    return claims_of(nbformat.read(chapter, as_version=4))
+
+
+def sentences(rows: list[dict]) -> list[tuple[str, str]]:
+    return [(row["sentence"], row["bound"]) for row in rows]
 
 
 def write(chapter: Path, by_seed: dict[int, list[dict]]) -> None:
@@ -80,7 +87,11 @@ def main() -> None:
                     failed.append(f"{chapter.stem}, seed {seed}: {error.evalue}")
                     tqdm.write(failed[-1])
                     continue
-            by_seed[seed] = [{"seed": seed, **claim} for claim in claims_of(notebook)]
+            rows = [{"seed": seed, **claim} for claim in claims_of(notebook)]
+            missing = set(sentences(claims_in(chapter))) - set(sentences(rows))
+            if missing:
+                raise SystemExit(f"{chapter.stem} did not come to {len(missing)} of its claims: is MSVISION_DATA set?")
+            by_seed[seed] = rows
             write(chapter, by_seed)
         measured = defaultdict(list)
         for row in (row for rows in by_seed.values() for row in rows):
