@@ -486,13 +486,18 @@ def quarter_level(reductions: tuple[int, ...]) -> int:
     return next((level for level, reduction in enumerate(reductions) if reduction >= 4), len(reductions) - 1)
 
 
-def efficientnet_lite0_blocks() -> list[tuple[int, int, int, int, int]]:
-    """Channels in and out, kernel size, stride and expansion of EfficientNet-Lite0's 16 blocks (Tan and Le, 2019, table 1).
+def efficientnet_lite0_blocks(output_stride: int = 32) -> list[tuple[int, int, int, int, int, int]]:
+    """Channels in and out, kernel size, stride, expansion and rate of EfficientNet-Lite0's 16 blocks (Tan and Le, 2019).
+
+    A block that would go beyond ``output_stride`` keeps its size, and what follows it is dilated, as in
+    :func:`resnet_strides`.
 
     Examples
     --------
     >>> efficientnet_lite0_blocks()[:2]
-    [(32, 16, 3, 1, 1), (16, 24, 3, 2, 6)]
+    [(32, 16, 3, 1, 1, 1), (16, 24, 3, 2, 6, 1)]
+    >>> efficientnet_lite0_blocks(output_stride=8)[5:7]
+    [(40, 80, 3, 1, 6, 1), (80, 80, 3, 1, 6, 2)]
     """
     stages = (
         (16, 3, 1, 1),
@@ -503,11 +508,13 @@ def efficientnet_lite0_blocks() -> list[tuple[int, int, int, int, int]]:
         (192, 5, 2, 4),
         (320, 3, 1, 1),
     )
-    blocks, channels = [], 32
+    blocks, channels, reached, rate = [], 32, 2, 1
     for width, kernel_size, stride, depth in stages:
+        kept = stride if reached * stride <= output_stride else 1
         for number in range(depth):
-            blocks.append((channels, width, kernel_size, 1 if number else stride, 6 if blocks else 1))
-            channels = width
+            blocks.append((channels, width, kernel_size, 1 if number else kept, 6 if blocks else 1, rate))
+            channels, rate = width, rate if number else rate * stride // kept
+        reached *= kept
     return blocks
 
 

@@ -59,6 +59,22 @@ OPERATORS = [
         wrong=tuple(
             Wrong(f"weights-{value}", ValueError, "weights must be None or 'imagenet', got", {"weights": value})
             for value in ("noisy-student", True, "")
-        ),
+        )
+        + STRIDES,
+    ),
+    Operator(
+        "efficientnet_lite0",
+        references.efficientnet_lite0,
+        {"output_stride": 8},
+        layer=True,
+        image=False,
+        sizes=((5, 8),),
+        channels=(3,),
+        compiler="eager",
+        fast_gradcheck=True,
+        rounding=4,
+        idle=4,
+        variant="dilated",
+        like="efficientnet_lite0",
     ),
 ]

@@ -54,12 +54,12 @@ def resnet(depths, bottleneck):
     return reference
 
 
-def efficientnet_lite0(x, weights):
+def efficientnet_lite0(x, weights, output_stride=32):
     def same(size):  # where the first window of a stride of 2 has its centre: TensorFlow's "same" padding
         return slice(1 - size % 2, None, 2)
 
-    def step(x, conv, norm, stride=1):
-        x = convolve(x, weights[f"{conv}.weight"], 0)
+    def step(x, conv, norm, stride=1, rate=1):
+        x = convolve(x, weights[f"{conv}.weight"], 0, rate)
         if stride == 2:
             x = x[:, same(x.shape[1]), same(x.shape[2])]
         return normalise(x, weights, norm, epsilon=1e-3)
@@ -67,12 +67,14 @@ def efficientnet_lite0(x, weights):
     def clip(x):
         return np.clip(x, 0, 6)
 
-    x, levels = clip(step(x, "conv_stem", "bn0", 2)), []
+    x, levels, reached, rate = clip(step(x, "conv_stem", "bn0", 2)), [], 2, 1
     for block in range(16):
-        name, stride, branch = f"blocks.{block}", 2 if block in (1, 3, 5, 11) else 1, x
+        halves = block in (1, 3, 5, 11)
+        name, stride, branch = f"blocks.{block}", 2 if halves and reached < output_stride else 1, x
         if block:
             branch = clip(step(branch, f"{name}.expand_conv", f"{name}.bn0"))
-        branch = clip(step(branch, f"{name}.depthwise_conv", f"{name}.bn1", stride))
+        branch = clip(step(branch, f"{name}.depthwise_conv", f"{name}.bn1", stride, rate))
+        reached, rate = reached * stride, 2 * rate if halves and stride == 1 else rate
         branch = step(branch, f"{name}.project_conv", f"{name}.bn2")
         x = x + branch if branch.shape == x.shape and stride == 1 else branch
         if block in (2, 4, 10, 15):

