@@ -32,6 +32,8 @@ OTHER_FORMS = {
     "SPP": "spatial pyramid pooling",
     "pyramid pooling": "pyramid pooling module",
     "resizer": "learnable resizer",
+    "learning rate": None,  # another rate
+    "frame rate": None,
 }
 
 
@@ -157,7 +159,7 @@ def link_terms(app: Sphinx, doctree: nodes.document) -> None:
         parts, end = [], 0
         for match in expression.finditer(text):
             term = app.msv_terms[longest[int(match.lastgroup[1:])]]
-            if term in seen or (marked and match[0] != text):
+            if term is None or term in seen or (marked and match[0] != text):
                 continue
             seen.add(term)
             parts += [nodes.Text(text[end : match.start()]), term_link(match[0], term, docname)]
