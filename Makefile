@@ -35,7 +35,7 @@ test: _build/html/index.html
 	$(PY) tools/notebooks.py --check book/*.ipynb
 	$(PY) -m pytest --doctest-modules msvision
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal tests
-	$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval.cfg book
+	$(PY) -m pytest -n $(JOBS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval.cfg book
 
 run: .venv/installed
 	$(PY) -m msvision run book --preset $(PRESET)

@@ -136,7 +136,7 @@ def _fetch(source: Source, folder: Path) -> None:
     if len(source.checksums) == 1:
         fetcher.fetch(*source.checksums, downloader=partial(_resumed, progress=True))
     else:
-        for name in source.checksums:  # pooch looks whether a folder is there and then makes it: two threads may both look first
+        for name in source.checksums:  # pooch looks for a folder and then makes it, so two threads may both make it
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
         with ThreadPoolExecutor(AT_ONCE) as pool:
             tasks = [pool.submit(fetcher.fetch, name, downloader=_resumed) for name in source.checksums]

@@ -73,7 +73,9 @@ class EfficientNetLite0(keras.layers.Layer):
         self.reductions = geometry.resnet_strides(output_stride)[0]
         policy = self.dtype_policy
         self.conv_stem, self.bn0 = _conv(32, 3, 2, policy), _norm(policy)
-        self.blocks = [InvertedResidual(*row, dtype=policy) for row in geometry.efficientnet_lite0_blocks(output_stride)]
+        self.blocks = [
+            InvertedResidual(*row, dtype=policy) for row in geometry.efficientnet_lite0_blocks(output_stride)
+        ]
 
     def build(self, input_shape):
         self.in_channels = input_shape[-1]

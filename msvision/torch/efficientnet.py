@@ -14,9 +14,7 @@ from msvision.torch._layers import BatchNorm
 from msvision.torch.pyramids import _check
 
 
-def efficientnet_lite0(
-    in_channels: int = 3, weights: str | None = None, output_stride: int = 32
-) -> EfficientNetLite0:
+def efficientnet_lite0(in_channels: int = 3, weights: str | None = None, output_stride: int = 32) -> EfficientNetLite0:
     """EfficientNet-Lite0 without its classifier: features of ImageNet with no download (Tan and Le, ICML 2019; Liu, 2020).
 
     Parameters
