@@ -376,7 +376,7 @@ def train(configuration: dict) -> dict:
             "gpu_memory": gpu_memory,
         },
         "versions": _versions(framework),
-        "hardware": {"processor": _processor(), "cores": os.cpu_count(), "gpu": gpu},
+        "hardware": {"processor": processor(), "cores": os.cpu_count(), "gpu": gpu},
     }
 
 
@@ -461,9 +461,10 @@ def _versions(framework: str) -> dict:
     return versions
 
 
-def _processor() -> str:
+def processor() -> str:
+    """What the machine calls its processor."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import io
 import logging
 import os
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import nbformat
 
-CLAIM = "application/vnd.msvision.claim+json"
+CLAIM = "application/vnd.msvision.claim+json"  # what msvision.claims shows
 COLUMNS = ["seed", "sentence", "measured", "bound"]
 
 
@@ -28,21 +27,28 @@ def claims_of(notebook) -> list[dict]:
     return [output["data"][CLAIM] for output in outputs if CLAIM in output.get("data", {})]
 
 
-def rows_of(chapter: Path) -> dict[int, list[dict]]:
-    """The seeds under which all claims that the chapter makes now were measured, and hold; with their rows."""
-    target = chapter.parent / "seeds" / f"{chapter.stem}.csv"
-    if not target.exists():
-        return {}
+def table(chapter: Path) -> Path:
+    return chapter.parent / "seeds" / f"{chapter.stem}.csv"
+
+
+def measured(chapter: Path) -> dict[int, list[dict]]:
+    """The rows of every seed so far."""
     by_seed = defaultdict(list)
-    with target.open(encoding="utf8") as file:
-        for row in csv.DictReader(file):
-            by_seed[int(row["seed"])].append(row)
-    claims, held = claims_in(chapter), {}
-    for seed, rows in by_seed.items():
-        rows = [row | {"bound": claim["bound"]} for row, claim in zip(rows, claims)]  # it may have been loosened since
-        if sentences(by_seed[seed]) == sentences(claims) and all(map(holds, rows)):
-            held[seed] = rows
-    return held
+    if table(chapter).exists():
+        with table(chapter).open(encoding="utf8", newline="") as file:
+            for row in csv.DictReader(file):
+                by_seed[int(row["seed"])].append(row)
+    return by_seed
+
+
+def held(chapter: Path) -> dict[int, list[dict]]:
+    """Those of the seeds under which all claims that the chapter makes now were measured, and hold."""
+    claims, result = claims_in(chapter), {}
+    for seed, rows in measured(chapter).items():
+        now = [row | {"bound": claim["bound"]} for row, claim in zip(rows, claims)]  # it may have been loosened since
+        if sentences(rows) == sentences(claims) and all(map(holds, now)):
+            result[seed] = now
+    return result
 
 
 def claims_in(chapter: Path) -> list[dict]:
@@ -56,21 +62,17 @@ def sentences(rows: list[dict]) -> list[str]:
 def holds(row: dict) -> bool:
     """Whether what was measured keeps its bound, as it is written: "at least 1 and at most 2"."""
     limits = [limit.split() for limit in row["bound"].split(" and ")]
-    measured = float(row["measured"])
-    return all(measured >= float(n) if word == "least" else measured <= float(n) for _, word, n in limits)
+    value = float(row["measured"])
+    return all(value >= float(n) if word == "least" else value <= float(n) for _, word, n in limits)
 
 
 def write(chapter: Path, by_seed: dict[int, list[dict]]) -> None:
     from msvision.training import written_whole
 
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row for seed in sorted(by_seed) for row in by_seed[seed])
-    target = chapter.parent / "seeds" / f"{chapter.stem}.csv"
-    target.parent.mkdir(exist_ok=True)
-    with written_whole(target) as path:
-        path.write_text(text.getvalue(), encoding="utf8")
+    with written_whole(table(chapter)) as place, place.open("w", encoding="utf8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row for seed in sorted(by_seed) for row in by_seed[seed])
 
 
 def main() -> None:
@@ -87,7 +89,7 @@ def main() -> None:
     logging.getLogger("papermill").setLevel(logging.ERROR)
     failed = []
     for chapter in args.chapters:
-        by_seed = rows_of(chapter)
+        by_seed = held(chapter)
         seeds = [args.first + 1000 * number for number in range(args.count)]
         for seed in tqdm([seed for seed in seeds if seed not in by_seed], desc=chapter.stem):
             with tempfile.TemporaryDirectory() as folder:
@@ -105,10 +107,10 @@ def main() -> None:
                 raise SystemExit(f"{chapter.stem} did not come to all of its claims: is MSVISION_DATA set?")
             by_seed[seed] = rows
             write(chapter, by_seed)
-        measured = defaultdict(list)
+        found = defaultdict(list)
         for row in (row for rows in by_seed.values() for row in rows):
-            measured[row["sentence"], row["bound"]].append(float(row["measured"]))
-        for (sentence, bound), values in measured.items():
+            found[row["sentence"], row["bound"]].append(float(row["measured"]))
+        for (sentence, bound), values in found.items():
             print(f"{len(values):3} runs, {min(values):g} to {max(values):g}, {bound}: {sentence}")
     if failed:
         raise SystemExit("\n".join(["these runs failed:", *failed]))

@@ -17,15 +17,7 @@ from pathlib import Path
 
 import nbformat
 
-
-def processor() -> str:
-    """What the machine calls its processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+from msvision.bakeoff import processor
 
 
 def definitions(chapter: Path) -> dict:

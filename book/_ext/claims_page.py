@@ -5,20 +5,14 @@ The claims are read from the outputs that are committed with the notebooks, so t
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from docutils import nodes
-from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
+from cross_links import chapters, link
+
 MIME = "application/vnd.msvision.claim+json"
 COLUMNS = {"sentence": "Claim", "measured": "Measured", "bound": "Bound"}
-
-
-def chapters(root: Path) -> list[Path]:
-    return sorted(root.glob("book/[0-9]*.ipynb"))
 
 
 def claims_of(notebook: dict) -> list[dict[str, str]]:
@@ -52,27 +46,16 @@ class Claims(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.metadata[self.env.docname]["claims"] = True  # see when_notebook_changed
         listing, total = [], 0
-        for path in chapters(Path(self.env.srcdir)):
-            docname = f"book/{path.stem}"
+        for docname, notebook in chapters(self.env.app).items():
             if docname not in self.env.found_docs:
                 continue
-            self.env.note_dependency(str(path))
-            notebook = json.loads(path.read_text(encoding="utf8"))
+            self.env.note_dependency(f"{docname}.ipynb")
             claims = claims_of(notebook)
             total += len(claims)
-            title = title_of(notebook, path.stem)
-            section = nodes.section("", nodes.title("", title), ids=[nodes.make_id(f"claims-{path.stem}")])
-            link = addnodes.pending_xref(
-                "",
-                nodes.inline("", f"Read the chapter: {title}"),
-                refdomain="std",
-                reftype="doc",
-                reftarget=f"/{docname}",
-                refexplicit=True,
-                refwarn=True,
-                refdoc=self.env.docname,
-            )
-            section += nodes.paragraph("", "", link, nodes.Text(f" ({count(len(claims))})"))
+            title = title_of(notebook, docname)
+            section = nodes.section("", nodes.title("", title), ids=[nodes.make_id(f"claims-{docname[5:]}")])
+            to = link(self.env.app, f"Read the chapter: {title}", "std", "doc", f"/{docname}")
+            section += nodes.paragraph("", "", to, nodes.Text(f" ({count(len(claims))})"))
             if claims:
                 section += table(claims)
             listing.append(section)

@@ -19,9 +19,10 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
-FRAMEWORKS = {"torch": "PyTorch", "tensorflow": "TensorFlow"}
-GLOSSARY = "book/reference/glossary.md"
-REFERENCE = "book/reference/"
+from framework_tabs import LABELS
+
+GLOSSARY = "book/reference/glossary"
+API = "book/reference/api"
 # Where a link would be in the way: headings, code, claims, figures, and what is a link already.
 LEFT_ALONE = (nodes.title, nodes.literal, nodes.literal_block, nodes.reference, nodes.raw, nodes.math, nodes.table)
 logger = logging.getLogger(__name__)
@@ -35,6 +36,20 @@ OTHER_FORMS = {
     "learning rate": None,  # another rate
     "frame rate": None,
 }
+
+
+def chapters(app: Sphinx) -> dict[str, dict]:
+    """The notebooks of all chapters in the folder, by the name of their page."""
+    paths = sorted(Path(app.srcdir).glob("book/[0-9]*.ipynb"))
+    return {f"book/{path.stem}": json.loads(path.read_text(encoding="utf8")) for path in paths}
+
+
+def link(app: Sphinx, words: str, domain: str, kind: str, target: str, classes: tuple = ()) -> addnodes.pending_xref:
+    """A link from the page that is being read; the build warns if there is no such target."""
+    return addnodes.pending_xref(
+        "", nodes.inline("", words, classes=list(classes)),
+        refdomain=domain, reftype=kind, reftarget=target, refexplicit=True, refwarn=True, refdoc=app.env.docname,
+    )  # fmt: skip
 
 
 # -- which chapter uses which name -----------------------------------------------------------------------------------
@@ -63,56 +78,43 @@ def uses(notebook: dict) -> Counter[str]:
 
 
 def read_chapters(app: Sphinx) -> None:
-    """What each chapter uses, kept for the build: ``{"book/01_image_pyramids": Counter}``."""
-    app.msv_uses = {
-        f"book/{path.stem}": uses(json.loads(path.read_text(encoding="utf8")))
-        for path in sorted(Path(app.srcdir).glob("book/[0-9]*.ipynb"))
-    }
-    text = Path(app.srcdir, GLOSSARY).read_text(encoding="utf8")
+    """What each chapter uses, and the terms of the glossary, kept for the build."""
+    app.msv_uses = {name: uses(notebook) for name, notebook in chapters(app).items()}
+    text = Path(app.srcdir, f"{GLOSSARY}.md").read_text(encoding="utf8")
     listed = re.findall(r"^(\S.*)$", text.partition("```{glossary}\n")[2].partition("```")[0], re.MULTILINE)
     app.msv_terms = {term: term for term in listed} | OTHER_FORMS
+    app.msv_pattern = pattern(app.msv_terms)
 
 
 def taught(app: Sphinx, what: str, name: str, obj, options, lines: list[str]) -> None:
     """Add to an entry of the reference which chapter teaches it: the first of its module's that uses it."""
-    chapters = [chapter for chapter, found in app.msv_uses.items() if found[name] and chapter in app.env.found_docs]
-    if chapters:
+    users = [chapter for chapter, found in app.msv_uses.items() if found[name] and chapter in app.env.found_docs]
+    if users:
         module = sys.modules.get(getattr(obj, "__module__", None))
-        numbers = re.findall(
-            r"\d+", "".join(re.findall(r"\(chapters? (.*?)\)", getattr(module, "__doc__", None) or ""))
-        )
-        first = next((chapter for chapter in chapters if str(int(chapter[5:7])) in numbers), chapters[0])
-        others = [f":doc:`/{chapter}`" for chapter in chapters if chapter != first]
+        said = re.findall(r"\(chapters? (.*?)\)", getattr(module, "__doc__", None) or "")
+        numbers = re.findall(r"\d+", "".join(said))
+        first = next((chapter for chapter in users if str(int(chapter[5:7])) in numbers), users[0])
+        others = [f":doc:`/{chapter}`" for chapter in users if chapter != first]
         text = f"Taught in :doc:`/{first}`" + (f"; also used in {', '.join(others)}" if others else "")
         lines += ["", f"*In the book.* {text}.", ""]
 
 
 def list_names(app: Sphinx, doctree: nodes.document) -> None:
     """Add to a chapter the names of the package that it uses."""
-    docname = app.env.docname
-    found = app.msv_uses.get(docname)
-    if not found:
+    of_a_framework = [name.split(".") for name in app.msv_uses.get(app.env.docname, ()) if name.count(".") == 2]
+    names = {short for _, package, short in of_a_framework if package in LABELS}
+    if not names:
         return
-    entries: dict[str, list[str]] = {}
-    for name in found:
-        package, _, short = name.rpartition(".")
-        if package.rpartition(".")[2] in FRAMEWORKS:
-            entries.setdefault(short, []).append(name)
     paragraph = nodes.paragraph(classes=["msv-names"])
-    for number, short in enumerate(sorted(entries, key=str.lower)):
+    for number, short in enumerate(sorted(names, key=str.lower)):
         paragraph += nodes.Text("; " if number else "")
         paragraph += nodes.literal(short, short)
-        for position, framework in enumerate(FRAMEWORKS):
-            target = f"msvision.{framework}.{short}"
+        for position, (framework, label) in enumerate(LABELS.items()):
             paragraph += nodes.Text(", " if position else " in ")
-            paragraph += addnodes.pending_xref(
-                "", nodes.inline("", FRAMEWORKS[framework]),
-                refdomain="py", reftype="obj", reftarget=target, refexplicit=True, refwarn=True, refdoc=docname,
-            )  # fmt: skip
-    if entries:
-        last = doctree.next_node(nodes.section) or doctree
-        last += nodes.rubric("", "Names of the package on this page")
-        last += paragraph
+            paragraph += link(app, label, "py", "obj", f"msvision.{framework}.{short}")
+    last = doctree.next_node(nodes.section) or doctree
+    last += nodes.rubric("", "Names of the package on this page")
+    last += paragraph
 
 
 class Test(SphinxRole):
@@ -131,13 +133,14 @@ class Test(SphinxRole):
 # -- the glossary ----------------------------------------------------------------------------------------------------
 
 
-def pattern(terms) -> re.Pattern:
-    """Any of the terms as whole words, the longest first, with or without a plural s; short forms as they are written."""
+def pattern(terms: dict[str, str | None]) -> tuple[re.Pattern, list[str]]:
+    """Any of the terms as whole words, the longest first, with or without a plural s; and the term of each group."""
     longest = sorted(terms, key=len, reverse=True)
-    return re.compile("|".join(rf"\b(?P<t{n}>{form(term)})s?\b" for n, term in enumerate(longest))), longest
+    return re.compile("|".join(rf"\b({form(term)})s?\b" for term in longest)), longest
 
 
 def form(term: str) -> str:
+    """A term at the start of a sentence or within it; a short form as it is written."""
     if term != term.lower() and " " not in term:
         return re.escape(term)
     return f"[{term[0].upper()}{term[0].lower()}]{re.escape(term[1:])}"
@@ -145,34 +148,24 @@ def form(term: str) -> str:
 
 def link_terms(app: Sphinx, doctree: nodes.document) -> None:
     """Make the first use of each term in a chapter's text a link to the glossary."""
-    docname = app.env.docname
-    if docname not in app.msv_uses:
+    if app.env.docname not in app.msv_uses:
         return
-    expression, longest = pattern(app.msv_terms)
+    expression, longest = app.msv_pattern
     seen: set[str] = set()
     for text in list(doctree.findall(nodes.Text)):
-        marked = isinstance(
-            text.parent, (nodes.emphasis, nodes.strong)
-        )  # a term that is defined here, or a book's title
+        marked = isinstance(text.parent, (nodes.emphasis, nodes.strong))  # a term defined here, or the title of a book
         if not (marked or isinstance(text.parent, nodes.paragraph)) or within(text, LEFT_ALONE):
             continue
         parts, end = [], 0
         for match in expression.finditer(text):
-            term = app.msv_terms[longest[int(match.lastgroup[1:])]]
+            term = app.msv_terms[longest[match.lastindex - 1]]
             if term is None or term in seen or (marked and match[0] != text):
                 continue
             seen.add(term)
-            parts += [nodes.Text(text[end : match.start()]), term_link(match[0], term, docname)]
+            parts += [nodes.Text(text[end : match.start()]), link(app, match[0], "std", "term", term, ("msv-term",))]
             end = match.end()
         if parts:
             text.parent.replace(text, [*parts, nodes.Text(text[end:])])
-
-
-def term_link(words: str, term: str, docname: str) -> addnodes.pending_xref:
-    return addnodes.pending_xref(
-        "", nodes.inline("", words, classes=["msv-term"]),
-        refdomain="std", reftype="term", reftarget=term, refexplicit=True, refwarn=True, refdoc=docname,
-    )  # fmt: skip
 
 
 def within(node: nodes.Node, kinds: tuple) -> bool:
@@ -187,8 +180,8 @@ def when_chapters_changed(app: Sphinx, env, added: set, changed: set, removed: s
     """What a chapter uses stands on the pages of the reference, and the glossary's terms in the chapters."""
     again: set[str] = set()
     if any(name in app.msv_uses for name in added | changed | removed):
-        again |= {name for name in env.found_docs if name.startswith(f"{REFERENCE}api")}
-    if "book/reference/glossary" in added | changed:
+        again |= {name for name in env.found_docs if name.startswith(API)}
+    if GLOSSARY in added | changed:
         again |= set(app.msv_uses) & env.found_docs
     return again
 

@@ -24,6 +24,11 @@ document.addEventListener("DOMContentLoaded", () => {
     sidebar.setAttribute("aria-label", "Book");
   }
 
+  // The arrow that opens the pages below a page says so.
+  all(".bd-links li.has-children > details > summary", (e) => {
+    e.setAttribute("aria-label", `Pages of “${e.closest("li").querySelector("a").textContent.trim()}”`);
+  });
+
   // The parts of a list of sources are list items; the role that Sphinx gives them is no longer in use.
   all('[role="doc-biblioentry"]', (e) => e.setAttribute("role", "listitem"));
 

@@ -27,8 +27,8 @@ def efficientnet_lite0(weights: str | None = None, output_stride: int = 32, **kw
     -------
     keras.Layer
         A layer that takes images (N, H, W, C) and returns a list of four feature maps, finest first: the last block's of
-        each size, with 24, 40, 112 and 320 channels. ``reductions`` and ``channels`` say so; sizes are rounded
-        up.
+        each size, with 24, 40, 112 and 320 channels. ``reductions`` and ``channels`` say so; sizes
+        are rounded up.
 
     Raises
     ------

@@ -32,8 +32,8 @@ def efficientnet_lite0(in_channels: int = 3, weights: str | None = None, output_
     -------
     nn.Module
         A module that takes images (N, C, H, W) and returns a list of four feature maps, finest first: the last block's of
-        each size, with 24, 40, 112 and 320 channels. ``reductions`` and ``channels`` say so; sizes are rounded
-        up.
+        each size, with 24, 40, 112 and 320 channels. ``reductions`` and ``channels`` say so; sizes
+        are rounded up.
 
     Raises
     ------
