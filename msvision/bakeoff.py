@@ -30,8 +30,14 @@ from msvision import __version__, checks, geometry, metrics
 from msvision.training import written_whole
 
 FRAMEWORKS = ("torch", "tensorflow")
-MODELS = ("FCN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "FPNSegmenter")
-"""The heads. ``"FCN"`` is that of ``FPNSegmenter`` on the last level alone: what the others have to be better than."""
+MODELS = (
+    "FCN", "GlobalContext", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "FPNSegmenter",
+    "FPN+ConcatFusion", "FPN+SumFusion", "FPN+WeightedFusion", "FPN+ChannelAttentionFusion", "FPN+CrossLevelAttention",
+    "BiFPN+SumFusion", "HalfSize+FPNSegmenter", "LearnableResizer+FPNSegmenter",
+)  # fmt: skip
+"""The heads. ``"FCN"`` is that of ``FPNSegmenter`` on the last level alone: what the others have to be better than.
+``"GlobalContext"`` is ``PSPNet`` with one bin. A ``+`` joins what makes the levels and what makes one map of them, or, in
+the last two, what halves the images, bilinearly with antialiasing or learned, and the network that sees them so."""
 DATA = ("digits", "camvid")
 
 PRESETS = {
@@ -351,7 +357,8 @@ def train(configuration: dict) -> dict:
     )
     channels, widths = samples[0].shape[-1], configuration.get("widths")
     head, rates = configuration["head"], tuple(configuration["rates"])
-    network = dialect.build(configuration["model"], channels, len(names), widths and tuple(widths), head, rates)
+    size = samples[0].shape[1:3]
+    network = dialect.build(configuration["model"], size, channels, len(names), widths and tuple(widths), head, rates)
     given = {key: configuration[key] for key in ("steps", "batch_size", "precision", "seed")}
     loss = partial(msv.cross_entropy, ignore=ignored)
     started = time.perf_counter()

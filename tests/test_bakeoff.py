@@ -17,6 +17,7 @@ from msvision import __main__, bakeoff
 from msvision.data.download import find
 
 LABELS = ("data", "framework", "model", "seed")
+FIVE = ("FCN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "FPNSegmenter")  # where it does not matter which
 
 
 def label(configuration):
@@ -45,7 +46,8 @@ def faulty(configuration):
 
 
 def test_a_run_that_fails_is_recorded_stops_no_other_and_is_tried_again(tmp_path):
-    options = {"preset": "smoke", "frameworks": ("torch",), "data": ("digits",), "output": tmp_path, "workers": 2}
+    grid = {"preset": "smoke", "frameworks": ("torch",), "models": FIVE, "data": ("digits",)}
+    options = {**grid, "output": tmp_path, "workers": 2}
     rows = bakeoff.run(**options, work=faulty)
     errors = {row["configuration"]["model"]: row["error"] for row in rows if "error" in row}
     assert errors.keys() == {"PSPNet", "DeepLabV3"}
@@ -132,7 +134,8 @@ def work(configuration):
     return {"metrics": {"mean_iou": random.Random(name).random()}, "parameters": 7, "cost": {"memory": time.time()}}
 
 if __name__ == "__main__":
-    bakeoff.run("smoke", output=folder / "rows", workers=2, work=work)
+    models = ("FCN", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "FPNSegmenter")
+    bakeoff.run("smoke", models=models, output=folder / "rows", workers=2, work=work)
 """
 
 
@@ -219,7 +222,8 @@ def test_a_cluster_that_loses_a_node(tmp_path, monkeypatch):
 
         with ThreadPoolExecutor(1) as pool:
             losing = pool.submit(lose)
-            rows = bakeoff.run("smoke", data=("digits",), output=tmp_path / "rows", ray=cluster.address, work=work)
+            grid = {"preset": "smoke", "models": FIVE, "data": ("digits",)}
+            rows = bakeoff.run(**grid, output=tmp_path / "rows", ray=cluster.address, work=work)
             losing.result()
     finally:
         cluster.shutdown()
@@ -261,7 +265,7 @@ def test_both_frameworks_have_the_same_networks(model, pretrained):
     from msvision.tensorflow import _bakeoff as tensorflow_side
     from msvision.torch import _bakeoff as torch_side
 
-    options = {"in_channels": 3, "classes": 5, "widths": None if pretrained else (4, 6, 8, 10), "head": 8}
+    options = {"size": (49, 67), "in_channels": 3, "classes": 5, "widths": None if pretrained else (4, 6, 8, 10), "head": 8}
     networks = [side.build(model, **options, rates=(1, 2)) for side in (torch_side, tensorflow_side)]
     assert torch_side.parameters(networks[0]) == tensorflow_side.parameters(networks[1])
     port(*networks)
@@ -282,7 +286,7 @@ def test_pretrained_features_are_not_trained(framework):
 
     msv = importlib.import_module(f"msvision.{framework}")
     side = importlib.import_module(f"msvision.{framework}._bakeoff")
-    network = side.build("FPNSegmenter", 3, 4, None, 8, (1, 2))
+    network = side.build("FPNSegmenter", (33, 40), 3, 4, None, 8, (1, 2))
     before, head = numbers(network.backbone.backbone), numbers(network.classifier)
     images = np.random.default_rng(0).random((4, 33, 40, 3), np.float32)
     msv.fit(network, (images, np.zeros((4, 33, 40), int)), steps=2, batch_size=2, progress=False)

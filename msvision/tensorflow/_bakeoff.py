@@ -9,10 +9,25 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from msvision.tensorflow._layers import BatchNorm
+from msvision import geometry
+from msvision.tensorflow._layers import BatchNorm, Sequential, height_width, resized
+from msvision.tensorflow.attention import CrossLevelAttention
 from msvision.tensorflow.backbones import SimpleBackbone
+from msvision.tensorflow.bifpn import BiFPN
 from msvision.tensorflow.efficientnet import efficientnet_lite0
-from msvision.tensorflow.segmentation import DeepLabV3, DeepLabV3Plus, FPNSegmenter, PSPNet
+from msvision.tensorflow.fpn import FPN
+from msvision.tensorflow.fusion import ChannelAttentionFusion, ConcatFusion, SumFusion, WeightedFusion
+from msvision.tensorflow.resizing import LearnableResizer, _resize
+from msvision.tensorflow.segmentation import DeepLabV3, DeepLabV3Plus, FPNSegmenter, PSPNet, _maps, _Segmenter
+
+STEPS = {  # from the levels of the backbone to one map
+    "FPN+ConcatFusion": (FPN, ConcatFusion),
+    "FPN+SumFusion": (FPN, SumFusion),
+    "FPN+WeightedFusion": (FPN, WeightedFusion),
+    "FPN+ChannelAttentionFusion": (FPN, ChannelAttentionFusion),
+    "FPN+CrossLevelAttention": (FPN, CrossLevelAttention, SumFusion),
+    "BiFPN+SumFusion": (BiFPN, SumFusion),
+}
 
 
 def prepare(seed: int, threads: int | None) -> None:
@@ -26,6 +41,7 @@ def prepare(seed: int, threads: int | None) -> None:
 
 def build(
     model: str,
+    size: tuple[int, int],
     in_channels: int,
     classes: int,
     widths: tuple[int, ...] | None,
@@ -36,14 +52,19 @@ def build(
     backbone = SimpleBackbone(widths) if widths else Pretrained()
     if model == "FCN":
         network = FPNSegmenter(LastLevel(backbone), classes, head, head)
-    elif model == "PSPNet":
-        network = PSPNet(backbone, classes, out_channels=head, dropout=0.1)
+    elif model in ("GlobalContext", "PSPNet"):
+        bins = (1,) if model == "GlobalContext" else (1, 2, 3, 6)
+        network = PSPNet(backbone, classes, bins, head, dropout=0.1)
     elif model == "DeepLabV3":
         network = DeepLabV3(backbone, classes, rates, head, dropout=0.1)
     elif model == "DeepLabV3Plus":
         network = DeepLabV3Plus(backbone, classes, rates, head, low_level_channels=head // 2, dropout=0.1)
+    elif model in STEPS:
+        network = Fused(backbone, classes, head, STEPS[model])
     else:
         network = FPNSegmenter(backbone, classes, head, head)
+        if model != "FPNSegmenter":
+            network = HalfSize(network, size, learned=model == "LearnableResizer+FPNSegmenter")
     network.build((None, None, None, in_channels))
     return network
 
@@ -80,6 +101,47 @@ class LastLevel(keras.layers.Layer):
 
     def call(self, x, training=None):
         return self.backbone(x)[-1:]  # Keras hands training on
+
+
+class Fused(_Segmenter):
+    """Levels that become one map, step by step, and a head on it."""
+
+    def __init__(self, backbone: keras.layers.Layer, classes: int, width: int, steps: tuple):
+        super().__init__(backbone, classes, auxiliary=False)
+        self.width, self.fine = width, geometry.quarter_level(backbone.reductions)
+        self.steps = [step(width) for step in steps]
+        self.head = Sequential(self._head(width, 0.1))
+
+    def make(self, channels):
+        shapes = [_maps(count) for count in channels[self.fine :]]
+        for step in self.steps:
+            step.build(shapes)
+            shapes = len(shapes) * [_maps(self.width)]
+        self.head.build(_maps(self.width))
+
+    def classify(self, levels, training):
+        x = levels[self.fine :]
+        for step in self.steps:
+            x = step(x)
+        return self.head(x, training=training)
+
+
+class HalfSize(keras.layers.Layer):
+    """A network that sees images at half their size, made by a resizer that learns, or not."""
+
+    def __init__(self, network: keras.layers.Layer, size: tuple[int, int], learned: bool):
+        super().__init__()
+        self.network, self.half = network, tuple(-(-n // 2) for n in size)
+        self.resizer = LearnableResizer(self.half, antialias=True) if learned else None
+
+    def build(self, input_shape):
+        if self.resizer:
+            self.resizer.build(input_shape)
+        self.network.build(input_shape)
+
+    def call(self, x, training=None):
+        small = self.resizer(x) if self.resizer else _resize(x, self.half, "bilinear", True)
+        return resized(self.network(small), height_width(x), "bilinear")
 
 
 class Pretrained(keras.layers.Layer):

@@ -8,11 +8,26 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from msvision import geometry
 from msvision.torch import training
-from msvision.torch._layers import BatchNorm
+from msvision.torch._layers import BatchNorm, resized
+from msvision.torch.attention import CrossLevelAttention
 from msvision.torch.backbones import SimpleBackbone
+from msvision.torch.bifpn import BiFPN
 from msvision.torch.efficientnet import efficientnet_lite0
-from msvision.torch.segmentation import DeepLabV3, DeepLabV3Plus, FPNSegmenter, PSPNet
+from msvision.torch.fpn import FPN
+from msvision.torch.fusion import ChannelAttentionFusion, ConcatFusion, SumFusion, WeightedFusion
+from msvision.torch.resizing import LearnableResizer, _resize
+from msvision.torch.segmentation import DeepLabV3, DeepLabV3Plus, FPNSegmenter, PSPNet, _head
+
+STEPS = {  # from the levels of the backbone to one map
+    "FPN+ConcatFusion": (FPN, ConcatFusion),
+    "FPN+SumFusion": (FPN, SumFusion),
+    "FPN+WeightedFusion": (FPN, WeightedFusion),
+    "FPN+ChannelAttentionFusion": (FPN, ChannelAttentionFusion),
+    "FPN+CrossLevelAttention": (FPN, CrossLevelAttention, SumFusion),
+    "BiFPN+SumFusion": (BiFPN, SumFusion),
+}
 
 
 def prepare(seed: int, threads: int | None) -> None:
@@ -25,6 +40,7 @@ def prepare(seed: int, threads: int | None) -> None:
 
 def build(
     model: str,
+    size: tuple[int, int],
     in_channels: int,
     classes: int,
     widths: tuple[int, ...] | None,
@@ -35,13 +51,19 @@ def build(
     backbone = SimpleBackbone(in_channels, widths) if widths else Pretrained()
     if model == "FCN":
         return FPNSegmenter(LastLevel(backbone), classes, head, head)
-    if model == "PSPNet":
-        return PSPNet(backbone, classes, out_channels=head, dropout=0.1)
+    if model in ("GlobalContext", "PSPNet"):
+        bins = (1,) if model == "GlobalContext" else (1, 2, 3, 6)
+        return PSPNet(backbone, classes, bins, head, dropout=0.1)
     if model == "DeepLabV3":
         return DeepLabV3(backbone, classes, rates, head, dropout=0.1)
     if model == "DeepLabV3Plus":
         return DeepLabV3Plus(backbone, classes, rates, head, low_level_channels=head // 2, dropout=0.1)
-    return FPNSegmenter(backbone, classes, head, head)
+    if model in STEPS:
+        return Fused(backbone, classes, head, STEPS[model])
+    network = FPNSegmenter(backbone, classes, head, head)
+    if model == "FPNSegmenter":
+        return network
+    return HalfSize(network, size, in_channels if model == "LearnableResizer+FPNSegmenter" else None)
 
 
 def parameters(model: nn.Module) -> int:
@@ -70,6 +92,34 @@ class LastLevel(nn.Module):
 
     def forward(self, x: Tensor) -> list[Tensor]:
         return self.backbone(x)[-1:]
+
+
+class Fused(nn.Module):
+    """Levels that become one map, step by step, and a head on it."""
+
+    def __init__(self, backbone: nn.Module, classes: int, width: int, steps: tuple):
+        super().__init__()
+        self.backbone, self.fine = backbone, geometry.quarter_level(backbone.reductions)
+        channels = list(backbone.channels[self.fine :])
+        between = len(channels) * [width]
+        self.steps = nn.Sequential(steps[0](channels, width), *(step(between, width) for step in steps[1:]))
+        self.head = nn.Sequential(*_head(width, width, classes, 0.1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return resized(self.head(self.steps(self.backbone(x)[self.fine :])), x.shape[2:], "bilinear")
+
+
+class HalfSize(nn.Module):
+    """A network that sees images at half their size, made by a learned resizer if it is told their channels."""
+
+    def __init__(self, network: nn.Module, size: tuple[int, int], in_channels: int | None):
+        super().__init__()
+        self.network, self.half = network, tuple(-(-n // 2) for n in size)
+        self.resizer = LearnableResizer(in_channels, self.half, antialias=True) if in_channels else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        small = self.resizer(x) if self.resizer else _resize(x, self.half, "bilinear", True)
+        return resized(self.network(small), x.shape[2:], "bilinear")
 
 
 class Pretrained(nn.Module):
