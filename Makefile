@@ -2,6 +2,10 @@
 # make test    install what is needed, build the book, check everything
 # make run     run the chapters in full (PRESET=smoke, cpu or gpu) into _build/runs; it goes on where it was stopped
 # make seeds   run the chapters with ten fresh seeds and write down what their claims measured
+# make bench   time the operators against other libraries, into book/reference/benchmarks.csv
+# make new-chapter NUMBER=12 TITLE="Scale space"    write a notebook with the cells that every chapter has
+# make habits  set up what a maintainer wants: checks before each commit, and differences of notebooks that can be read
+# make audit   look up known faults of everything that constraints.txt names
 # make clean   remove what was built (.venv stays)
 
 PYTHON  ?= python3
@@ -19,7 +23,7 @@ BOOK      := $(wildcard _config.yml _toc.yml book/*.md book/*.ipynb book/referen
 export TF_CPP_MIN_LOG_LEVEL = 3
 export TF_ENABLE_ONEDNN_OPTS = 0
 
-.PHONY: book test run seeds clean
+.PHONY: book test run seeds bench new-chapter habits audit clean
 .DELETE_ON_ERROR:
 
 book: _build/html/index.html
@@ -42,6 +46,23 @@ run: .venv/installed
 
 seeds: .venv/installed
 	$(PY) tools/fresh_seeds.py $(sort $(wildcard book/[0-9]*.ipynb))
+
+bench: .venv/installed
+	for script in pyramids context networks search imports; do $(PY) benchmarks/$$script.py || exit 1; done
+	$(PY) benchmarks/growth.py
+
+new-chapter: .venv/installed
+	$(PY) tools/new_chapter.py $(NUMBER) "$(TITLE)"
+
+habits: .venv/installed
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	.venv/bin/pre-commit install
+	.venv/bin/nbdime config-git --enable
+
+audit: .venv/installed
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	sed 's/+cpu//; /^#/d' constraints.txt > _build/audited.txt
+	.venv/bin/pip-audit --no-deps --disable-pip -r _build/audited.txt
 
 clean:
 	rm -rf _build

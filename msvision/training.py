@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -23,6 +24,14 @@ from msvision import checks, geometry
 SCHEDULES = ("cosine", "polynomial", "constant")
 PRECISIONS = ("float32", "mixed")
 ORDER, AUGMENT, NETWORK = 1, 2, 3  # what a random number is for, so that no two uses share theirs
+
+
+class Dataset(Protocol):
+    """What has a length and items: arrays, lists, pairs of them, and the data sets of ``msvision.data``."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Any: ...
 
 
 def schedule_factor(step: int, steps: int, schedule: str = "cosine", warmup: float = 0.1) -> float:

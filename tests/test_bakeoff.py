@@ -265,8 +265,9 @@ def test_both_frameworks_have_the_same_networks(model, pretrained):
     from msvision.tensorflow import _bakeoff as tensorflow_side
     from msvision.torch import _bakeoff as torch_side
 
-    options = {"size": (49, 67), "in_channels": 3, "classes": 5, "widths": None if pretrained else (4, 6, 8, 10), "head": 8}
-    networks = [side.build(model, **options, rates=(1, 2)) for side in (torch_side, tensorflow_side)]
+    widths = None if pretrained else (4, 6, 8, 10)
+    options = {"size": (49, 67), "in_channels": 3, "classes": 5, "widths": widths, "head": 8, "rates": (1, 2)}
+    networks = [side.build(model, **options) for side in (torch_side, tensorflow_side)]
     assert torch_side.parameters(networks[0]) == tensorflow_side.parameters(networks[1])
     port(*networks)
     images = np.random.default_rng(0).random((2, 49, 67, 3), np.float32)

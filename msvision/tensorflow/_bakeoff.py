@@ -131,8 +131,8 @@ class HalfSize(keras.layers.Layer):
 
     def __init__(self, network: keras.layers.Layer, size: tuple[int, int], learned: bool):
         super().__init__()
-        self.network, self.half = network, tuple(-(-n // 2) for n in size)
-        self.resizer = LearnableResizer(self.half, antialias=True) if learned else None
+        self.network, self.small = network, tuple(-(-n // 2) for n in size)
+        self.resizer = LearnableResizer(self.small, antialias=True) if learned else None
 
     def build(self, input_shape):
         if self.resizer:
@@ -140,7 +140,7 @@ class HalfSize(keras.layers.Layer):
         self.network.build(input_shape)
 
     def call(self, x, training=None):
-        small = self.resizer(x) if self.resizer else _resize(x, self.half, "bilinear", True)
+        small = self.resizer(x) if self.resizer else _resize(x, self.small, "bilinear", True)
         return resized(self.network(small), height_width(x), "bilinear")
 
 

@@ -18,13 +18,13 @@ OPTIMISERS = ("adamw", "sgd")
 
 def fit(
     model: keras.layers.Layer,
-    data,
+    data: training.Dataset,
     *,
     steps: int | None = None,
     epochs: int | None = None,
     batch_size: int = 16,
     loss: Callable | None = None,
-    optimiser="adamw",
+    optimiser: str | keras.optimizers.Optimizer = "adamw",
     learning_rate: float = 3e-3,
     weight_decay: float = 1e-4,
     schedule: str = "cosine",
@@ -145,7 +145,7 @@ def fit(
     return history
 
 
-def predict(model: keras.layers.Layer, images, batch_size: int = 16) -> np.ndarray:
+def predict(model: keras.layers.Layer, images: training.Dataset, batch_size: int = 16) -> np.ndarray:
     """The most likely class of each image, or of each of its pixels.
 
     Parameters

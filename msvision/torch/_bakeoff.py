@@ -114,11 +114,11 @@ class HalfSize(nn.Module):
 
     def __init__(self, network: nn.Module, size: tuple[int, int], in_channels: int | None):
         super().__init__()
-        self.network, self.half = network, tuple(-(-n // 2) for n in size)
-        self.resizer = LearnableResizer(in_channels, self.half, antialias=True) if in_channels else None
+        self.network, self.small = network, tuple(-(-n // 2) for n in size)
+        self.resizer = LearnableResizer(in_channels, self.small, antialias=True) if in_channels else None
 
     def forward(self, x: Tensor) -> Tensor:
-        small = self.resizer(x) if self.resizer else _resize(x, self.half, "bilinear", True)
+        small = self.resizer(x) if self.resizer else _resize(x, self.small, "bilinear", True)
         return resized(self.network(small), x.shape[2:], "bilinear")
 
 

@@ -17,13 +17,13 @@ OPTIMISERS = ("adamw", "sgd")
 
 def fit(
     model: nn.Module,
-    data,
+    data: training.Dataset,
     *,
     steps: int | None = None,
     epochs: int | None = None,
     batch_size: int = 16,
     loss: Callable | None = None,
-    optimiser="adamw",
+    optimiser: str | torch.optim.Optimizer = "adamw",
     learning_rate: float = 3e-3,
     weight_decay: float = 1e-4,
     schedule: str = "cosine",
@@ -156,7 +156,7 @@ def fit(
     return history
 
 
-def predict(model: nn.Module, images, batch_size: int = 16) -> np.ndarray:
+def predict(model: nn.Module, images: training.Dataset, batch_size: int = 16) -> np.ndarray:
     """The most likely class of each image, or of each of its pixels.
 
     Parameters

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -44,8 +46,8 @@ def test_address_in_notebooks(path: Path) -> None:
 
 
 def test_environment_lists_the_same_dependencies() -> None:
-    extras = PROJECT["optional-dependencies"]
-    wanted = set(PROJECT["dependencies"]).union(*(requirements for requirements in extras.values()))
+    extras = [requirements for name, requirements in PROJECT["optional-dependencies"].items() if name != "dev"]
+    wanted = set(PROJECT["dependencies"]).union(*extras)
     environment = yaml.safe_load(read("environment.yml"))["dependencies"]
     listed = {entry for item in environment for entry in (item["pip"] if isinstance(item, dict) else [])}
     assert listed == wanted
@@ -73,3 +75,18 @@ def test_no_folder_of_a_machine_and_no_package_registry() -> None:
             if re.search(rf"(?<![\w.]){re.escape(word)}" if word in FOLDERS else re.escape(word), text):
                 found.append(f"{path.relative_to(ROOT)}: {word}")
     assert not [line for line in found if not line.startswith(("tools/notebooks.py", "tests/book/"))]
+
+
+def test_a_new_chapter_runs_and_is_in_good_form(tmp_path: Path) -> None:
+    (tmp_path / "book").mkdir()
+    shutil.copy(ROOT / "_toc.yml", tmp_path)
+    command = [sys.executable, ROOT / "tools/new_chapter.py", "97", "Scale space, again", "--folder", tmp_path]
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+    assert subprocess.run(command, capture_output=True, timeout=60).returncode == 1  # there is one now
+    assert "      - file: book/97_scale_space_again\n" in (tmp_path / "_toc.yml").read_text(encoding="utf8")
+    chapter = tmp_path / "book/97_scale_space_again.ipynb"
+    run = [sys.executable, ROOT / "tools/notebooks.py", "--run", chapter]
+    result = subprocess.run(run, capture_output=True, text=True, timeout=300)
+    assert result.returncode == 0, result.stdout + result.stderr
+    ruff = [sys.executable, "-m", "ruff", "format", "--check", "--config", ROOT / "book/ruff.toml", chapter]
+    assert subprocess.run(ruff, capture_output=True, timeout=60).returncode == 0
