@@ -279,6 +279,8 @@ def feature_maps(
 ) -> Figure:
     """Feature maps as their mean over channels, in grey, each from its own least to its greatest value, which it says.
 
+    A map that is the same everywhere is drawn half way between black and white.
+
     Parameters
     ----------
     levels
@@ -302,7 +304,8 @@ def feature_maps(
     names = names or [f"{mean.shape[0]} × {mean.shape[1]}" for mean in means]
     ranges = [(mean.min(), mean.max()) for mean in means]
     titles = [f"{name}\n{low:.2g} to {high:.2g}".replace("-", "−") for name, (low, high) in zip(names, ranges)]
-    grey = [(mean - low) / max(high - low, 1e-12) for mean, (low, high) in zip(means, ranges)]
+    spread = [(mean - low, high - low) for mean, (low, high) in zip(means, ranges)]
+    grey = [above / height if height > 0 else np.full_like(above, 0.5) for above, height in spread]
     width = max(mean.shape[1] for mean in means)
     fits = [int((WIDTH * DPI + 10) // count - 10) // width for count in range(1, len(means) + 1)]  # zooms
     if columns is None:  # as many as leave room for a title

@@ -120,6 +120,12 @@ def test_feature_maps_say_their_range_and_use_all_of_it():
     assert len({axes.get_window_extent().width for axes in figure.axes}) == 1
 
 
+def test_a_feature_map_that_is_the_same_everywhere_is_grey():
+    figure = plots.feature_maps([np.full((8, 8, 3), 0.24)])
+    assert (figure.axes[0].images[0].get_array() == 0.5).all()
+    assert figure.axes[0].get_title(loc="left") == "8 × 8\n0.24 to 0.24"
+
+
 def test_class_colours_are_different_and_finite():
     colours = plots.class_colours(16)
     apart = np.abs(colours[:, None] - colours[None]).sum(-1) + 9 * np.eye(16)

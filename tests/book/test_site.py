@@ -94,6 +94,23 @@ def test_pages_ask_no_other_server_and_report_no_error(browser, address: str, na
     assert not faults
 
 
+def test_no_script_runs_but_those_of_the_site(browser, address: str, site: Path, names: list[str]) -> None:
+    assert not [
+        name for name in names if "default-src 'none'; script-src 'self'" not in (site / name).read_text("utf8")
+    ]
+    foreign = '<script>window.foreign = 1</script><img src="x" onerror="window.foreign = 1">'
+    with tab(browser) as page:
+        page.route("**/book/intro.html", lambda route: route.fulfill(
+            body=(site / "book/intro.html").read_text("utf8").replace("</article>", f"{foreign}</article>", 1),
+            content_type="text/html; charset=utf-8",
+        ))  # fmt: skip
+        refused: list[str] = []
+        page.on("console", lambda message: refused.append(message.text))
+        open_page(page, f"{address}/book/intro.html")
+        assert page.evaluate("window.foreign") is None
+        assert len([text for text in refused if "Content Security Policy" in text]) == 2
+
+
 @pytest.mark.parametrize("view", VIEWS)
 def test_accessibility(browser, address: str, names: list[str], view: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
