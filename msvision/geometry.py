@@ -395,6 +395,24 @@ def half_pixel_taps(size, out_size, xp=np):
     return indices, xp.stack([1 - (centre - lower), centre - lower])
 
 
+def interpolation_windows(size, out_size, kernel_size: int = 3, xp=np):
+    """Matrix of shape (out_size, kernel_size * size): what each tap of a convolution sees of an interpolated line.
+
+    Column ``t * size + k`` of row ``i`` is the share of pixel ``k`` of ``size`` in position ``i + t - kernel_size // 2`` of
+    the line that :func:`half_pixel_taps` makes of them, and zero where that is beyond the line's ends.
+
+    Examples
+    --------
+    >>> interpolation_windows(1, 3).tolist()
+    [[0.0, 1.0, 1.0], [1.0, 1.0, 1.0], [1.0, 1.0, 0.0]]
+    """
+    indices, weights = half_pixel_taps(size, out_size, xp)
+    pixels, places = _range(0, size, "int64", xp), _range(0, out_size, "int64", xp)
+    line = sum(weights[k][:, None] * _cast(indices[k][:, None] == pixels, "float64", xp) for k in (0, 1))
+    shifts = [_cast(places[:, None] + tap - kernel_size // 2 == places, "float64", xp) for tap in range(kernel_size)]
+    return xp.concatenate([shift @ line for shift in shifts], 1)
+
+
 def averaging_matrix(size, out_size, xp=np):
     """Matrix of shape (out_size, size) that averages pixels over the bins of :func:`adaptive_bin_edges`.
 

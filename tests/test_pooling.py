@@ -19,6 +19,8 @@ from torch.nn import functional as F
 from msvision import tensorflow as msv_tensorflow
 from msvision import torch as msv_torch
 from msvision.port import port
+from msvision.tensorflow.pooling import ContextConvolution as ContextConvolutionTF
+from msvision.torch.pooling import ContextConvolution
 
 shapes = st.tuples(st.integers(1, 2), st.integers(1, 30), st.integers(1, 30), st.integers(1, 5))
 grids = st.lists(st.integers(1, 8), min_size=1, max_size=3).map(tuple)
@@ -118,6 +120,26 @@ def test_both_frameworks_agree_in_training_too(shape, bins, training):
     for norm, norm_there in zip(ours.norms, theirs.norms):
         np.testing.assert_allclose(norm.running_mean, norm_there.moving_mean, atol=1e-5)
         np.testing.assert_allclose(norm.running_var, norm_there.moving_variance, atol=1e-5)
+
+
+@given(shape=shapes, bins=grids, kernel_size=st.sampled_from([1, 3, 5]), training=st.booleans())
+@settings(max_examples=20)
+def test_a_convolution_on_the_grids_is_one_on_the_map(shape, bins, kernel_size, training):
+    ours, theirs = pyramid_pooling(shape[3], bins=bins)
+    torch.manual_seed(1)
+    conv = ContextConvolution(ours.out_channels, 4, kernel_size).double()
+    x = noise(shape)
+    ours, here = ours.double().train(training), nchw(x).double().requires_grad_()
+    fast, wanted = conv(here, ours.grids(here)), conv(ours(here))
+    np.testing.assert_allclose(fast.detach(), wanted.detach(), atol=1e-10)
+    grads = [torch.autograd.grad(y.square().sum(), [here, conv.weight, *ours.parameters()]) for y in (fast, wanted)]
+    for ours_grad, grad in zip(*grads):
+        np.testing.assert_allclose(ours_grad, grad, rtol=1e-6, atol=1e-8 * float(grad.abs().max() + 1))
+    layer = ContextConvolutionTF(4, kernel_size)
+    layer.build((None, None, None, theirs.out_channels))
+    port(conv.float(), layer)
+    there, slow = layer(x, theirs.grids(x, training)), layer(theirs(x, training=training))
+    np.testing.assert_allclose(there, slow, atol=1e-4 if training else 1e-5, rtol=1e-4)
 
 
 def test_the_map_itself_comes_first_and_constants_stay():

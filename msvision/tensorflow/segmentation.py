@@ -14,7 +14,7 @@ from msvision import checks, geometry
 from msvision.tensorflow._layers import BatchNorm, Sequential, height_width, resized
 from msvision.tensorflow.atrous import ASPP, AtrousSeparableConvolution
 from msvision.tensorflow.fpn import FPN
-from msvision.tensorflow.pooling import PyramidPooling
+from msvision.tensorflow.pooling import ContextConvolution, PyramidPooling
 from msvision.tensorflow.pyramids import _image
 
 
@@ -131,13 +131,19 @@ class PSPNet(_Segmenter):
         self.bins, self.dropout = checks.check_counts("bins", bins), dropout
         self.out_channels = geometry.check_count("out_channels", out_channels)
         pooling = PyramidPooling(bins, dtype=self.dtype_policy)
-        self.classifier = Sequential([pooling, *self._head(out_channels, dropout)], dtype=self.dtype_policy)
+        conv = ContextConvolution(out_channels, dtype=self.dtype_policy)
+        _, *rest = self._head(out_channels, dropout)
+        self.classifier = Sequential([pooling, conv, *rest], dtype=self.dtype_policy)
 
     def make(self, channels):
         self.classifier.build(_maps(channels[-1]))
 
     def classify(self, levels, training):
-        return self.classifier(levels[-1], training=training)
+        pooling, conv, *rest = self.classifier.layers
+        logits = conv(levels[-1], pooling.grids(levels[-1], training))  # conv(pooling(levels[-1])), in half the time
+        for layer in rest:
+            logits = layer(logits)
+        return logits
 
 
 @keras.saving.register_keras_serializable("msvision")

@@ -8,13 +8,14 @@ pixels than bins.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msvision import checks, geometry
-from msvision.torch._layers import BatchNorm
+from msvision.torch._layers import BatchNorm, resized
 from msvision.torch.pyramids import _check
 
 MODES = ("max", "average")
@@ -122,17 +123,46 @@ class PyramidPooling(nn.Module):
         self.norms = nn.ModuleList(BatchNorm(width) for _ in self.bins)
 
     def forward(self, x: Tensor) -> Tensor:
+        grids = [resized(grid, x.shape[2:], "bilinear") for grid in self.grids(x)]
+        return torch.cat([x, *grids], dim=1)
+
+    def grids(self, x: Tensor) -> list[Tensor]:
+        """The context before it is brought to the size of the map: one (N, width, b, b) for each ``b`` in ``bins``."""
         _check(x)
         checks.check_channels(tuple(x.shape), self.in_channels, "NCHW")
-        maps, size = [x], x.shape[2:]
-        for bins, conv, norm in zip(self.bins, self.convs, self.norms):
-            grid = _pool(x, [1 if n == 1 else bins for n in size], "average")  # copies of a pixel have no variance
-            grid = F.relu(norm(conv(grid)))
-            maps.append(F.interpolate(grid, size, mode="bilinear", align_corners=False))
-        return torch.cat(maps, dim=1)
+        sizes = [[1 if n == 1 else bins for n in x.shape[2:]] for bins in self.bins]  # copies of a pixel: no variance
+        steps = zip(sizes, self.convs, self.norms)
+        return [F.relu(norm(conv(_pool(x, size, "average")))) for size, conv, norm in steps]
 
     def extra_repr(self) -> str:
         return f"bins={self.bins}"
+
+
+class ContextConvolution(nn.Conv2d):
+    """A convolution over a map and its context, in half the time: the grids of the context are never made large.
+
+    ``conv(x, pooling.grids(x))`` is ``conv(pooling(x))``. A convolution is linear, so each part of the channels may pass
+    its own part of the weights. And what a tap of it sees of an interpolated grid is a matrix times the grid
+    (:func:`msvision.geometry.interpolation_windows`). So the taps are applied to the ``b × b`` pixels of a grid, and the
+    rest is two small products of matrices.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 3):
+        super().__init__(in_channels, out_channels, kernel_size, padding="same", bias=False)
+
+    def forward(self, x: Tensor, grids: Sequence[Tensor] = ()) -> Tensor:
+        if not grids:
+            return super().forward(x)
+        here, *there = self.weight.split([x.shape[1], *(grid.shape[1] for grid in grids)], dim=1)
+        rows, columns, (height, width) = [], [], x.shape[2:]
+        for grid, weight in zip(grids, there):
+            taps = torch.einsum("ncab,ocij->noiajb", grid, weight).flatten(4).flatten(2, 3)
+            columns.append(taps @ self._windows(grid.shape[3], width, x).T)
+            rows.append(self._windows(grid.shape[2], height, x))
+        return F.conv2d(x, here, padding="same") + torch.cat(rows, 1) @ torch.cat(columns, 2)
+
+    def _windows(self, size: int, out_size: int, x: Tensor) -> Tensor:
+        return geometry.interpolation_windows(size, out_size, self.kernel_size[0], torch).to(x.device, x.dtype)
 
 
 # -- the steps -------------------------------------------------------------------------------------------------------
@@ -142,10 +172,8 @@ def _pool(x: Tensor, bins: list[int], mode: str) -> Tensor:
     """The map on a grid, shape (N, C, *bins)."""
     if not torch.compiler.is_exporting():
         return F.adaptive_max_pool2d(x, bins) if mode == "max" else F.adaptive_avg_pool2d(x, bins)
-    for dim in (
-        2,
-        3,
-    ):  # ONNX has no adaptive pooling, and no slice that may be one pixel in one image and two in the next
+    # ONNX has no adaptive pooling, and no slice that may be one pixel in one image and two in the next
+    for dim in (2, 3):
         weights = geometry.averaging_matrix(x.shape[dim], bins[dim - 2], torch).to(x.dtype)
         rows = x.movedim(dim, 3)
         largest = mode == "max"

@@ -13,7 +13,7 @@ from msvision import checks, geometry
 from msvision.torch._layers import BatchNorm, resized
 from msvision.torch.atrous import ASPP, AtrousSeparableConvolution
 from msvision.torch.fpn import FPN
-from msvision.torch.pooling import PyramidPooling
+from msvision.torch.pooling import ContextConvolution, PyramidPooling
 from msvision.torch.pyramids import _check
 
 
@@ -78,14 +78,20 @@ class PSPNet(nn.Module):
         geometry.check_count("classes", classes)
         self.backbone = backbone
         pooling = PyramidPooling(backbone.channels[-1], bins)
-        head = _head(pooling.out_channels, geometry.check_count("out_channels", out_channels), classes, dropout)
-        self.classifier = nn.Sequential(pooling, *head)
+        conv = ContextConvolution(pooling.out_channels, geometry.check_count("out_channels", out_channels))
+        dropout = nn.Dropout(checks.check_dropout(dropout))
+        last = nn.Conv2d(out_channels, classes, 1)
+        self.classifier = nn.Sequential(pooling, conv, BatchNorm(out_channels), nn.ReLU(), dropout, last)
         self.aux_classifier = _auxiliary(backbone, classes) if auxiliary else None
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         _check(x)
         levels = self.backbone(x)
-        return _logits(self, x, self.classifier(levels[-1]), levels)
+        pooling, conv, *rest = self.classifier
+        logits = conv(levels[-1], pooling.grids(levels[-1]))  # conv(pooling(levels[-1])), in half the time
+        for layer in rest:
+            logits = layer(logits)
+        return _logits(self, x, logits, levels)
 
 
 class DeepLabV3(nn.Module):
