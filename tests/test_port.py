@@ -294,3 +294,25 @@ def test_other_kinds_of_layer(module, layer):
     port(source, middle)
     port(middle, back)
     assert all(torch.equal(value, back.state_dict()[name]) for name, value in source.state_dict().items())
+
+
+# -- what tutorials port wrong ---------------------------------------------------------------------------------------
+
+
+def test_momentum_means_the_opposite():
+    theirs, x = nn.BatchNorm2d(1, momentum=0.1), torch.full((4, 1, 2, 2), 10.0)
+    theirs(x)
+    for momentum, wanted in ((0.1, 9.0), (0.9, 1.0)):  # copied, ported
+        ours = keras.layers.BatchNormalization(momentum=momentum)
+        ours(x.movedim(1, -1).numpy(), training=True)
+        np.testing.assert_allclose(ours.moving_mean, [wanted], rtol=1e-6)
+    np.testing.assert_allclose(theirs.running_mean, [1.0], rtol=1e-6)
+
+
+def test_frozen_normalisation_goes_on_counting_in_pytorch():
+    theirs, x = nn.BatchNorm2d(1).requires_grad_(False), torch.full((4, 1, 2, 2), 10.0)
+    theirs(x)
+    assert theirs.running_mean.item() == pytest.approx(1.0)
+    ours = keras.layers.BatchNormalization(trainable=False)
+    ours(x.movedim(1, -1).numpy(), training=True)
+    np.testing.assert_array_equal(ours.moving_mean, [0.0])

@@ -247,6 +247,21 @@ def test_every_public_name_is_in_the_reference_and_says_where_it_is_taught(
         assert {name.rpartition(".")[2] for name in taught} == {name.rpartition(".")[2] for name in links}
 
 
+def test_chapters_have_the_numbers_of_their_files(browser, address: str, names: list[str]) -> None:
+    chapters = [name for name in names if name[5:6].isdigit()]
+    with tab(browser) as page:
+        open_page(page, f"{address}/{CHAPTER}")
+        listed = page.locator(".bd-sidebar .nav a").evaluate_all(
+            "all => all.map((a) => [a.href, a.textContent.trim()])"
+        )
+        for name in chapters:
+            number = str(int(name[5:7]))
+            label = next(text for href, text in listed if href.partition("#")[0].endswith(name))
+            assert label.startswith(f"{number}. "), name
+            open_page(page, f"{address}/{name}")
+            assert page.locator("h1 .section-number").inner_text().strip() == f"{number}.", name
+
+
 def test_the_first_use_of_a_term_leads_to_the_glossary(browser, address: str) -> None:
     with tab(browser) as page:
         open_page(page, f"{address}/{CHAPTER}")
