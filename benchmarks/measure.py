@@ -1,0 +1,110 @@
+"""Time functions against each other: alternately, in one run, on one machine.
+
+Each script of this folder yields cases, ours beside a peer's. ``python benchmarks/pyramids.py`` measures the cases of one,
+prints a row for each, and puts the rows in ``book/reference/benchmarks.csv``; ``make bench`` runs all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import packages_distributions, version
+from pathlib import Path
+from statistics import median
+
+os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
+
+TABLE = Path(__file__).resolve().parents[1] / "book/reference/benchmarks.csv"
+LIBRARIES = ("numpy", "torch", "tensorflow", "keras", "torchvision", "kornia", "cv2", "skimage")
+
+
+@dataclass
+class Case:
+    subject: str
+    framework: str
+    peer: str
+    ours: Callable[[], object]
+    theirs: Callable[[], object]
+    target: float  # the peer's time over ours has to be at least this
+    multiply_adds: float = 0  # of ours
+    bytes: float = 0  # what ours cannot but read and write
+
+
+def medians(functions: list[Callable], rounds: int) -> list[float]:
+    """Median of the seconds of each function; they take turns, so that whatever else the machine does meets all."""
+    for function in functions:  # memory, threads and compilers are made ready
+        function(), function()
+    seconds: list[list[float]] = [[] for _ in functions]
+    for _ in range(rounds):
+        for function, found in zip(functions, seconds):
+            start = time.perf_counter()
+            function()
+            found.append(time.perf_counter() - start)
+    return [median(found) for found in seconds]
+
+
+def limits() -> tuple[float, float]:
+    """What the machine can do: multiply-adds and bytes a second, of a product of matrices and of a copy."""
+    import torch
+
+    a, large = torch.rand(2048, 2048), torch.rand(64 * 2**20)
+    target = torch.empty_like(large)
+    product, copy = medians([lambda: a @ a, lambda: target.copy_(large)], 10)
+    return 2048**3 / product, 8 * large.numel() / copy
+
+
+def machine() -> dict[str, str | int]:
+    from msvision.bakeoff import processor
+
+    found = {"processor": processor(), "cores": os.cpu_count(), "python": platform.python_version()}
+    packages = packages_distributions()  # TensorFlow and OpenCV have several
+    return found | {name: version(packages[name][0]) for name in LIBRARIES}
+
+
+def run(cases: Callable[[], Iterator[Case]]) -> None:
+    """Measure the cases of a script and put their rows in place of older ones."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=21, help="turns of each function; the median counts")
+    parser.add_argument("--match", default="", help="only cases whose subject holds this")
+    parser.add_argument("--dry", action="store_true", help="print, and leave the table as it is")
+    args = parser.parse_args()
+    adds, moved = limits()
+    here = machine()
+    rates = f"{adds / 1e9:.0f} · 10⁹ multiply-adds and {moved / 1e9:.0f} · 10⁹ bytes a second"
+    print(f"{here['processor']}, {here['cores']} cores, {rates}")
+    for case in cases():
+        if args.match not in case.subject:
+            continue
+        ours, theirs = medians([case.ours, case.theirs], args.rounds)
+        share = max(case.multiply_adds / adds, case.bytes / moved) / ours
+        row = {
+            "subject": case.subject, "framework": case.framework, "peer": case.peer,
+            "ours ms": f"{1e3 * ours:.3g}", "peer ms": f"{1e3 * theirs:.3g}", "ratio": f"{theirs / ours:.2f}",
+            "asked": f"{case.target:g}", "of the limit": f"{share:.2f}" if share else "", "rounds": args.rounds,
+        }  # fmt: skip
+        mark = "" if theirs / ours >= case.target else "  <"
+        print(*(f"{row[name]:>8}" for name in ("ours ms", "peer ms", "ratio", "asked", "of the limit")), mark,
+              f"{case.subject} | {case.framework} | {case.peer}", flush=True)  # fmt: skip
+        if not args.dry:
+            put(row | here)
+
+
+def put(row: dict) -> None:
+    from msvision.training import written_whole
+
+    rows = []
+    if TABLE.exists():
+        with TABLE.open(encoding="utf8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    key = [row[name] for name in ("subject", "framework", "peer")]
+    rows = [old for old in rows if [old[name] for name in ("subject", "framework", "peer")] != key] + [row]
+    rows.sort(key=lambda row: (row["subject"], row["framework"], row["peer"]))
+    with written_whole(TABLE) as place, place.open("w", encoding="utf8", newline="") as file:
+        writer = csv.DictWriter(file, list(row), lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
