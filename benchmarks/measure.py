@@ -10,6 +10,7 @@ import argparse
 import csv
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from statistics import median
 
 os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
-TABLE = Path(__file__).resolve().parents[1] / "book/reference/benchmarks.csv"
+ROOT = Path(__file__).resolve().parents[1]
+TABLE = ROOT / "book/reference/benchmarks.csv"
+sys.path.append(str(ROOT / "tests"))  # where peers.py is, which brings torchvision
 LIBRARIES = ("numpy", "torch", "tensorflow", "keras", "torchvision", "kornia", "cv2", "skimage")
 
 
@@ -91,20 +94,23 @@ def run(cases: Callable[[], Iterator[Case]]) -> None:
         print(*(f"{row[name]:>8}" for name in ("ours ms", "peer ms", "ratio", "asked", "of the limit")), mark,
               f"{case.subject} | {case.framework} | {case.peer}", flush=True)  # fmt: skip
         if not args.dry:
-            put(row | here)
+            put(TABLE, row | here, "subject", "framework", "peer")
 
 
-def put(row: dict) -> None:
+def read(table: Path) -> list[dict[str, str]]:
+    if not table.exists():
+        return []
+    with table.open(encoding="utf8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def put(table: Path, row: dict, *key: str) -> None:
+    """Write a row in place of the one with the same key, or last."""
     from msvision.training import written_whole
 
-    rows = []
-    if TABLE.exists():
-        with TABLE.open(encoding="utf8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    key = [row[name] for name in ("subject", "framework", "peer")]
-    rows = [old for old in rows if [old[name] for name in ("subject", "framework", "peer")] != key] + [row]
-    rows.sort(key=lambda row: (row["subject"], row["framework"], row["peer"]))
-    with written_whole(TABLE) as place, place.open("w", encoding="utf8", newline="") as file:
+    rows = {tuple(old[name] for name in key): old for old in read(table)}
+    rows = [*(rows | {tuple(str(row[name]) for name in key): row}).values()]
+    with written_whole(table) as place, place.open("w", encoding="utf8", newline="") as file:
         writer = csv.DictWriter(file, list(row), lineterminator="\n", extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)

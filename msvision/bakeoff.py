@@ -30,10 +30,18 @@ from msvision import __version__, checks, geometry, metrics
 from msvision.training import written_whole
 
 FRAMEWORKS = ("torch", "tensorflow")
+STEPS = {
+    "FPN+ConcatFusion": ("FPN", "ConcatFusion"),
+    "FPN+SumFusion": ("FPN", "SumFusion"),
+    "FPN+WeightedFusion": ("FPN", "WeightedFusion"),
+    "FPN+ChannelAttentionFusion": ("FPN", "ChannelAttentionFusion"),
+    "FPN+CrossLevelAttention": ("FPN", "CrossLevelAttention", "SumFusion"),
+    "BiFPN+SumFusion": ("BiFPN", "SumFusion"),
+}
+"""Names of the package, in either framework: what takes the levels of the backbone, one after the other, to one map."""
 MODELS = (
-    "FCN", "GlobalContext", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "FPNSegmenter",
-    "FPN+ConcatFusion", "FPN+SumFusion", "FPN+WeightedFusion", "FPN+ChannelAttentionFusion", "FPN+CrossLevelAttention",
-    "BiFPN+SumFusion", "HalfSize+FPNSegmenter", "LearnableResizer+FPNSegmenter",
+    "FCN", "GlobalContext", "PSPNet", "DeepLabV3", "DeepLabV3Plus", "FPNSegmenter", *STEPS,
+    "HalfSize+FPNSegmenter", "LearnableResizer+FPNSegmenter",
 )  # fmt: skip
 """The heads. ``"FCN"`` is that of ``FPNSegmenter`` on the last level alone: what the others have to be better than.
 ``"GlobalContext"`` is ``PSPNet`` with one bin. A ``+`` joins what makes the levels and what makes one map of them, or, in

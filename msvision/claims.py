@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
+MIME = "application/vnd.msvision.claim+json"
+"""What a claim is kept as among the outputs of a notebook."""
+
 
 def claim(
     sentence: str,
@@ -53,8 +56,21 @@ def claim(
         f"claim holds: {sentence} — measured {number}, {bound}",
         f'<div class="msv-claim"><span class="msv-claim-sentence">{escape(sentence)}</span> '
         f'<span class="msv-claim-numbers">measured {number}, {bound}</span></div>',
-        {"application/vnd.msvision.claim+json": {"sentence": sentence, "measured": number, "bound": bound}},
+        {MIME: {"sentence": sentence, "measured": number, "bound": bound}},
     )
+
+
+def claims_of(notebook: dict) -> list[dict[str, str]]:
+    """Every claim among a notebook's outputs, from top to bottom: its sentence, what was measured, and the bound.
+
+    Examples
+    --------
+    >>> said = {"sentence": "One is less than two", "measured": "1", "bound": "at most 2"}
+    >>> claims_of({"cells": [{"outputs": [{"data": {MIME: said}}]}]})
+    [{'sentence': 'One is less than two', 'measured': '1', 'bound': 'at most 2'}]
+    """
+    bundles = [output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    return [bundle[MIME] for bundle in bundles if MIME in bundle]
 
 
 def show(text: str, html: str, data: dict | None = None) -> None:

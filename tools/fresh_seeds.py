@@ -18,13 +18,10 @@ from pathlib import Path
 
 import nbformat
 
-CLAIM = "application/vnd.msvision.claim+json"  # what msvision.claims shows
+from msvision.claims import claims_of
+from msvision.training import written_whole
+
 COLUMNS = ["seed", "sentence", "measured", "bound"]
-
-
-def claims_of(notebook) -> list[dict]:
-    outputs = (output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs)
-    return [output["data"][CLAIM] for output in outputs if CLAIM in output.get("data", {})]
 
 
 def table(chapter: Path) -> Path:
@@ -67,8 +64,6 @@ def holds(row: dict) -> bool:
 
 
 def write(chapter: Path, by_seed: dict[int, list[dict]]) -> None:
-    from msvision.training import written_whole
-
     with written_whole(table(chapter)) as place, place.open("w", encoding="utf8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         writer.writeheader()

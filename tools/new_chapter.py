@@ -33,7 +33,7 @@ IDEA = """What the picture shows.
 In words, then in a drawing, then as a formula, every symbol named:
 
 $$
-y_i = x_{{2i}}
+y_i = x_{2i}
 $$
 
 ## From scratch
@@ -115,7 +115,7 @@ def chapter(number: int, title: str) -> nbformat.NotebookNode:
     notebook.cells = [
         new_markdown_cell(OPENING.format(title=title)),
         *code[:3],
-        new_markdown_cell(IDEA.format()),
+        new_markdown_cell(IDEA),
         *(new_code_cell(source, metadata={"tags": [framework]}) for framework, source in SCRATCH.items()),
         new_markdown_cell(PACKAGE),
         new_markdown_cell(EXPERIMENT),

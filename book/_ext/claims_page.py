@@ -6,19 +6,13 @@ The claims are read from the outputs that are committed with the notebooks, so t
 from __future__ import annotations
 
 from docutils import nodes
+from msvision.claims import claims_of
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from cross_links import chapters, link
 
-MIME = "application/vnd.msvision.claim+json"
 COLUMNS = {"sentence": "Claim", "measured": "Measured", "bound": "Bound"}
-
-
-def claims_of(notebook: dict) -> list[dict[str, str]]:
-    """Every claim among a notebook's outputs, from top to bottom."""
-    bundles = [output.get("data", {}) for cell in notebook["cells"] for output in cell.get("outputs", [])]
-    return [bundle[MIME] for bundle in bundles if MIME in bundle]
 
 
 def title_of(notebook: dict, default: str) -> str:

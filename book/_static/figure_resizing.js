@@ -55,7 +55,8 @@ msvFigures.resizing = (() => {
     const frequency = figure.slider("Cycles per pixel", 0.02, 0.5, 0.35, { step: 0.01, show: (f) => f.toFixed(2) });
     const target = figure.slider("New size", 12, n, 18);
     const method = figure.choice("Method", { nearest: "nearest", bilinear: "bilinear", antialiased: "bilinear, antialiased" });
-    const [before, after] = [figure.canvas((x) => (chosen.value = Math.floor(x * target.value))), figure.canvas((x) => (chosen.value = Math.floor(x * target.value)))];
+    const choose = (x) => (chosen.value = Math.floor(x * target.value));
+    const [before, after] = [figure.canvas(choose), figure.canvas(choose)];
     const draw = axis(figure);
     const words = figure.text();
 

@@ -10,24 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from msvision import geometry
+from msvision import tensorflow as msv
+from msvision.bakeoff import STEPS
 from msvision.tensorflow._layers import BatchNorm, Sequential, height_width, resized
-from msvision.tensorflow.attention import CrossLevelAttention
 from msvision.tensorflow.backbones import SimpleBackbone
-from msvision.tensorflow.bifpn import BiFPN
 from msvision.tensorflow.efficientnet import efficientnet_lite0
-from msvision.tensorflow.fpn import FPN
-from msvision.tensorflow.fusion import ChannelAttentionFusion, ConcatFusion, SumFusion, WeightedFusion
 from msvision.tensorflow.resizing import LearnableResizer, _resize
 from msvision.tensorflow.segmentation import DeepLabV3, DeepLabV3Plus, FPNSegmenter, PSPNet, _maps, _Segmenter
-
-STEPS = {  # from the levels of the backbone to one map
-    "FPN+ConcatFusion": (FPN, ConcatFusion),
-    "FPN+SumFusion": (FPN, SumFusion),
-    "FPN+WeightedFusion": (FPN, WeightedFusion),
-    "FPN+ChannelAttentionFusion": (FPN, ChannelAttentionFusion),
-    "FPN+CrossLevelAttention": (FPN, CrossLevelAttention, SumFusion),
-    "BiFPN+SumFusion": (BiFPN, SumFusion),
-}
 
 
 def prepare(seed: int, threads: int | None) -> None:
@@ -60,7 +49,7 @@ def build(
     elif model == "DeepLabV3Plus":
         network = DeepLabV3Plus(backbone, classes, rates, head, low_level_channels=head // 2, dropout=0.1)
     elif model in STEPS:
-        network = Fused(backbone, classes, head, STEPS[model])
+        network = Fused(backbone, classes, head, [getattr(msv, step) for step in STEPS[model]])
     else:
         network = FPNSegmenter(backbone, classes, head, head)
         if model != "FPNSegmenter":
@@ -106,11 +95,11 @@ class LastLevel(keras.layers.Layer):
 class Fused(_Segmenter):
     """Levels that become one map, step by step, and a head on it."""
 
-    def __init__(self, backbone: keras.layers.Layer, classes: int, width: int, steps: tuple):
+    def __init__(self, backbone: keras.layers.Layer, classes: int, width: int, steps: list):
         super().__init__(backbone, classes, auxiliary=False)
         self.width, self.fine = width, geometry.quarter_level(backbone.reductions)
         self.steps = [step(width) for step in steps]
-        self.head = Sequential(self._head(width, 0.1))
+        self.head = Sequential(self._head(self._conv(width), 0.1))
 
     def make(self, channels):
         shapes = [_maps(count) for count in channels[self.fine :]]

@@ -11,8 +11,8 @@ import keras
 import tensorflow as tf
 
 from msvision import checks, geometry
-from msvision.tensorflow._layers import BatchNorm, Sequential, height_width, resized
-from msvision.tensorflow.atrous import ASPP, AtrousSeparableConvolution
+from msvision.tensorflow._layers import Sequential, height_width, resized
+from msvision.tensorflow.atrous import ASPP, AtrousSeparableConvolution, _normalised
 from msvision.tensorflow.fpn import FPN
 from msvision.tensorflow.pooling import ContextConvolution, PyramidPooling
 from msvision.tensorflow.pyramids import _image
@@ -28,7 +28,9 @@ class _Segmenter(keras.layers.Layer):
         self.aux_classifier = None
         if auxiliary:
             channels = backbone.channels[-2]
-            self.aux_classifier = Sequential(self._head(max(channels // 4, 1), 0.1), dtype=self.dtype_policy)
+            self.aux_classifier = Sequential(
+                self._head(self._conv(max(channels // 4, 1)), 0.1), dtype=self.dtype_policy
+            )
 
     def build(self, input_shape):
         if not self.backbone.built:
@@ -45,14 +47,15 @@ class _Segmenter(keras.layers.Layer):
             return logits
         return logits, resized(self.aux_classifier(levels[-2], training=training), size, "bilinear")
 
-    def _convolution(self, filters: int, kernel_size: int = 3) -> list[keras.layers.Layer]:
-        policy = self.dtype_policy
-        conv = keras.layers.Conv2D(filters, kernel_size, padding="same", use_bias=False, dtype=policy)
-        return [conv, BatchNorm(dtype=policy), keras.layers.ReLU(dtype=policy)]
+    def _conv(self, filters: int, kernel_size: int = 3) -> keras.layers.Conv2D:
+        return keras.layers.Conv2D(filters, kernel_size, padding="same", use_bias=False, dtype=self.dtype_policy)
 
-    def _head(self, filters: int, dropout: float) -> list[keras.layers.Layer]:
+    def _convolution(self, filters: int, kernel_size: int = 3) -> list[keras.layers.Layer]:
+        return _normalised(self._conv(filters, kernel_size))
+
+    def _head(self, conv: keras.layers.Conv2D, dropout: float) -> list[keras.layers.Layer]:
         dropout = keras.layers.Dropout(checks.check_dropout(dropout), dtype=self.dtype_policy)
-        return [*self._convolution(filters), dropout, self._pixelwise()]
+        return [*_normalised(conv), dropout, self._pixelwise()]
 
     def _pixelwise(self) -> keras.layers.Conv2D:
         return keras.layers.Conv2D(self.classes, 1, dtype=self.dtype_policy)
@@ -132,8 +135,7 @@ class PSPNet(_Segmenter):
         self.out_channels = geometry.check_count("out_channels", out_channels)
         pooling = PyramidPooling(bins, dtype=self.dtype_policy)
         conv = ContextConvolution(out_channels, dtype=self.dtype_policy)
-        _, *rest = self._head(out_channels, dropout)
-        self.classifier = Sequential([pooling, conv, *rest], dtype=self.dtype_policy)
+        self.classifier = Sequential([pooling, *self._head(conv, dropout)], dtype=self.dtype_policy)
 
     def make(self, channels):
         self.classifier.build(_maps(channels[-1]))

@@ -9,25 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from msvision import geometry
+from msvision import torch as msv
+from msvision.bakeoff import STEPS
 from msvision.torch import training
 from msvision.torch._layers import BatchNorm, resized
-from msvision.torch.attention import CrossLevelAttention
 from msvision.torch.backbones import SimpleBackbone
-from msvision.torch.bifpn import BiFPN
 from msvision.torch.efficientnet import efficientnet_lite0
-from msvision.torch.fpn import FPN
-from msvision.torch.fusion import ChannelAttentionFusion, ConcatFusion, SumFusion, WeightedFusion
 from msvision.torch.resizing import LearnableResizer, _resize
-from msvision.torch.segmentation import DeepLabV3, DeepLabV3Plus, FPNSegmenter, PSPNet, _head
-
-STEPS = {  # from the levels of the backbone to one map
-    "FPN+ConcatFusion": (FPN, ConcatFusion),
-    "FPN+SumFusion": (FPN, SumFusion),
-    "FPN+WeightedFusion": (FPN, WeightedFusion),
-    "FPN+ChannelAttentionFusion": (FPN, ChannelAttentionFusion),
-    "FPN+CrossLevelAttention": (FPN, CrossLevelAttention, SumFusion),
-    "BiFPN+SumFusion": (BiFPN, SumFusion),
-}
+from msvision.torch.segmentation import DeepLabV3, DeepLabV3Plus, FPNSegmenter, PSPNet, _conv, _head
 
 
 def prepare(seed: int, threads: int | None) -> None:
@@ -59,7 +48,7 @@ def build(
     if model == "DeepLabV3Plus":
         return DeepLabV3Plus(backbone, classes, rates, head, low_level_channels=head // 2, dropout=0.1)
     if model in STEPS:
-        return Fused(backbone, classes, head, STEPS[model])
+        return Fused(backbone, classes, head, [getattr(msv, step) for step in STEPS[model]])
     network = FPNSegmenter(backbone, classes, head, head)
     if model == "FPNSegmenter":
         return network
@@ -97,13 +86,13 @@ class LastLevel(nn.Module):
 class Fused(nn.Module):
     """Levels that become one map, step by step, and a head on it."""
 
-    def __init__(self, backbone: nn.Module, classes: int, width: int, steps: tuple):
+    def __init__(self, backbone: nn.Module, classes: int, width: int, steps: list):
         super().__init__()
         self.backbone, self.fine = backbone, geometry.quarter_level(backbone.reductions)
         channels = list(backbone.channels[self.fine :])
         between = len(channels) * [width]
         self.steps = nn.Sequential(steps[0](channels, width), *(step(between, width) for step in steps[1:]))
-        self.head = nn.Sequential(*_head(width, width, classes, 0.1))
+        self.head = nn.Sequential(*_head(_conv(width, width), classes, 0.1))
 
     def forward(self, x: Tensor) -> Tensor:
         return resized(self.head(self.steps(self.backbone(x)[self.fine :])), x.shape[2:], "bilinear")

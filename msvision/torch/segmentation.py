@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from msvision import checks, geometry
-from msvision.torch._layers import BatchNorm, resized
-from msvision.torch.atrous import ASPP, AtrousSeparableConvolution
+from msvision.torch._layers import resized
+from msvision.torch.atrous import ASPP, AtrousSeparableConvolution, _normalised
 from msvision.torch.fpn import FPN
 from msvision.torch.pooling import ContextConvolution, PyramidPooling
 from msvision.torch.pyramids import _check
@@ -79,9 +79,7 @@ class PSPNet(nn.Module):
         self.backbone = backbone
         pooling = PyramidPooling(backbone.channels[-1], bins)
         conv = ContextConvolution(pooling.out_channels, geometry.check_count("out_channels", out_channels))
-        dropout = nn.Dropout(checks.check_dropout(dropout))
-        last = nn.Conv2d(out_channels, classes, 1)
-        self.classifier = nn.Sequential(pooling, conv, BatchNorm(out_channels), nn.ReLU(), dropout, last)
+        self.classifier = nn.Sequential(pooling, *_head(conv, classes, dropout))
         self.aux_classifier = _auxiliary(backbone, classes) if auxiliary else None
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
@@ -228,7 +226,7 @@ class DeepLabV3Plus(nn.Module):
         self.rates = geometry.aspp_rates(backbone.reductions[-1]) if rates is None else rates
         self.aspp = ASPP(backbone.channels[-1], out_channels, self.rates, separable=True, dropout=dropout)
         geometry.check_count("low_level_channels", low_level_channels)
-        self.low_level = nn.Sequential(*_convolution(backbone.channels[self.fine], low_level_channels, 1))
+        self.low_level = _convolution(backbone.channels[self.fine], low_level_channels, 1)
         self.classifier = nn.Sequential(
             AtrousSeparableConvolution(out_channels + low_level_channels, out_channels),
             AtrousSeparableConvolution(out_channels, out_channels),
@@ -325,7 +323,7 @@ class Branch(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, count: int):
         super().__init__()
         widths = [in_channels] + count * [out_channels]
-        self.steps = nn.ModuleList(nn.Sequential(*_convolution(*pair)) for pair in zip(widths, widths[1:]))
+        self.steps = nn.ModuleList(_convolution(*pair) for pair in zip(widths, widths[1:]))
 
     def forward(self, x: Tensor, sizes: list[tuple]) -> Tensor:
         for number, step in enumerate(self.steps):
@@ -347,14 +345,17 @@ def _logits(network: nn.Module, x: Tensor, logits: Tensor, levels: list[Tensor])
 
 def _auxiliary(backbone: nn.Module, classes: int) -> nn.Sequential:
     channels = backbone.channels[-2]
-    return nn.Sequential(*_head(channels, max(channels // 4, 1), classes, 0.1))
+    return nn.Sequential(*_head(_conv(channels, max(channels // 4, 1)), classes, 0.1))
 
 
-def _head(in_channels: int, width: int, classes: int, dropout: float) -> list[nn.Module]:
+def _head(conv: nn.Conv2d, classes: int, dropout: float) -> list[nn.Module]:
     dropout = nn.Dropout(checks.check_dropout(dropout))
-    return [*_convolution(in_channels, width), dropout, nn.Conv2d(width, classes, 1)]
+    return [*_normalised(conv), dropout, nn.Conv2d(conv.out_channels, classes, 1)]
 
 
-def _convolution(in_channels: int, out_channels: int, kernel_size: int = 3) -> list[nn.Module]:
-    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
-    return [conv, BatchNorm(out_channels), nn.ReLU()]
+def _convolution(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Sequential:
+    return _normalised(_conv(in_channels, out_channels, kernel_size))
+
+
+def _conv(in_channels: int, out_channels: int, kernel_size: int = 3) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
