@@ -1,5 +1,8 @@
 # make book    install what is needed, build the book, print its address and serve it (SERVE=0: only build)
 # make test    install what is needed, build the book, check everything
+# make test-gpu    the same for the chapters, in full, and for what runs on a GPU, with the GPU builds that PYTHON has
+# make clean-room  build the package, and run every chapter with nothing but it and what Colab has
+# make links   ask for every address in the book and the README
 # make run     run the chapters in full (PRESET=smoke, cpu or gpu) into _build/runs; it goes on where it was stopped
 # make seeds   run the chapters with ten fresh seeds and write down what their claims measured
 # make bench   time the operators against other libraries, into book/reference/benchmarks.csv
@@ -23,7 +26,7 @@ BOOK      := $(wildcard _config.yml _toc.yml book/*.md book/*.ipynb book/referen
 export TF_CPP_MIN_LOG_LEVEL = 3
 export TF_ENABLE_ONEDNN_OPTS = 0
 
-.PHONY: book test run seeds bench new-chapter habits audit clean
+.PHONY: book test test-gpu clean-room links run seeds bench new-chapter habits audit clean
 .DELETE_ON_ERROR:
 
 book: _build/html/index.html
@@ -40,6 +43,18 @@ test: _build/html/index.html
 	$(PY) -m pytest --doctest-modules msvision
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(JOBS) --dist worksteal tests
 	$(PY) -m pytest -n $(JOBS) --dist loadfile --nbval --nbval-current-env --nbval-cell-timeout=600 --nbval-sanitize-with=tests/nbval.cfg book
+
+# Not .venv, which has CPU builds.
+test-gpu:
+	$(PYTHON) tools/gpu.py
+
+clean-room: .venv/installed
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(PY) tools/clean_room.py --torch-index $(TORCH_INDEX)
+
+links: _build/html/index.html
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	.venv/bin/linkchecker --config tools/links.ini _build/html/book/intro.html *.md
 
 run: .venv/installed
 	$(PY) -m msvision run book --preset $(PRESET)

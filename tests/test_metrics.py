@@ -275,6 +275,41 @@ def test_bootstrap_interval_of_images():
     assert low < metrics.mean_iou(confusions.sum(0)) < high < low + 0.2
 
 
+def test_paired_test_is_scipys():
+    rng = np.random.default_rng(0)
+    for pairs in (2, 3, 5, 20):
+        first, second = rng.normal(size=(2, pairs))
+        difference, p = metrics.paired_test(first, second)
+        wanted = stats.ttest_rel(first, second)
+        np.testing.assert_allclose([difference, p], [np.mean(first - second), wanted.pvalue])
+        assert metrics.paired_test(second, first) == pytest.approx((-difference, p))
+    assert metrics.paired_test([1.0, 2.0], [1.0, 2.0]) == (0, 1)
+    assert metrics.paired_test([1.0, 2.0], [0.0, 1.0]) == (1, 0)
+
+
+def test_holm_is_the_procedure_that_rejects_one_after_the_other():
+    rng = np.random.default_rng(0)
+    for tests in (1, 2, 5, 13):
+        p_values = rng.uniform(0, 0.06, tests).round(3)  # some are equal
+        rejected, order = np.zeros(tests, bool), np.argsort(p_values, kind="stable")
+        for passed, test in enumerate(order):
+            if p_values[test] > 0.05 / (tests - passed):
+                break
+            rejected[test] = True
+        np.testing.assert_array_equal(metrics.holm(p_values) <= 0.05, rejected)
+        corrected = metrics.holm(p_values)
+        assert (corrected >= p_values).all() and (corrected <= tests * p_values).all() and (corrected <= 1).all()
+    assert metrics.holm([]).shape == (0,)
+
+
+def test_holm_errs_as_seldom_as_it_says():
+    rng = np.random.default_rng(0)
+    base = rng.normal(size=(2000, 5, 1))  # all 13 are compared with one, so that the tests depend on each other
+    p_values = stats.ttest_1samp(rng.normal(size=(2000, 5, 13)) - base, 0, axis=1).pvalue
+    wrong = np.mean([metrics.holm(row).min() < 0.05 for row in p_values])
+    assert wrong < 0.06 < np.mean(p_values.min(1) < 0.05)
+
+
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
@@ -295,6 +330,14 @@ def test_bootstrap_interval_of_images():
         (lambda: metrics.accuracy_by_size([1], [1], (2, 1)), ValueError, "edges must be at least two rising numbers"),
         (lambda: metrics.t_interval([1.0]), ValueError, "values must hold at least 2 along the axis, got 1"),
         (lambda: metrics.t_interval([1.0, 2.0], 95), ValueError, "confidence must be between 0 and 1, got 95"),
+        (lambda: metrics.paired_test([1.0], [2.0]), ValueError, "first must hold at least 2 along the axis, got 1"),
+        (
+            lambda: metrics.paired_test([1.0, 2], [1.0]),
+            ValueError,
+            "first and second must be of one length, got shapes",
+        ),
+        (lambda: metrics.holm([0.5, 2]), ValueError, "p_values must be numbers from 0 to 1, in one row"),
+        (lambda: metrics.holm([0.5, np.nan]), ValueError, "p_values must be numbers from 0 to 1, in one row"),
         (lambda: metrics.bootstrap_interval([1.0]), ValueError, "values must hold at least 2 along the axis, got 1"),
         (
             lambda: metrics.bootstrap_interval([1.0, 2.0], resamples=0),

@@ -87,7 +87,8 @@ def fit(
     Returns
     -------
     History
-        Losses, metrics and time; ``history.plot()`` draws them. The model is left in evaluation mode.
+        Losses, metrics and time; ``history.plot()`` draws them. The model is left in evaluation mode, on the device where
+        it was.
 
     Raises
     ------
@@ -121,6 +122,7 @@ def fit(
     optimiser = _optimiser(optimiser, model, learning_rate, weight_decay)
     fabric = _fabric(checks.check_choice("precision", precision, training.PRECISIONS))
     plan.check_world(fabric.world_size)
+    home = _device_of(model)
     network, wrapped = fabric.setup(model, optimiser)  # on its device, one of several processes, in its precision
     if checkpoint is not None and os.path.exists(checkpoint):
         _restore(checkpoint, model, optimiser, history, fabric)
@@ -133,7 +135,7 @@ def fit(
     ):
         network.train()
         for step, (images, targets) in enumerate(batches, start):
-            torch.manual_seed(plan.network_seed(step))
+            _seed(plan.network_seed(step), fabric.device)
             for group in optimiser.param_groups:
                 group["lr"] = group["initial_lr"] * plan.factor(step)
             value = loss(network(_images(images, fabric.device)), _tensors(targets, fabric.device))
@@ -152,7 +154,7 @@ def fit(
                     _save(checkpoint, model, optimiser, history, fabric)
                 if history.stalled(patience):
                     break
-    model.eval()
+    model.to(home).eval()
     return history
 
 
@@ -163,7 +165,8 @@ def predict(model: nn.Module, images: training.Dataset, batch_size: int = 16) ->
     ----------
     model
         A module from images (N, C, H, W), or lists of feature maps, to logits (N, classes) or (N, classes, H, W), or a
-        tuple of which they are the first. It is left in evaluation mode.
+        tuple of which they are the first. It is left in evaluation mode, on the device where it was; from a CPU it goes to
+        a GPU and back, where there is one.
     images
         A NumPy array (N, H, W, C), floating-point; or what :func:`fit` takes as data, of which only the images are used.
     batch_size
@@ -181,15 +184,17 @@ def predict(model: nn.Module, images: training.Dataset, batch_size: int = 16) ->
     (4, 9, 7)
     """
     geometry.check_count("batch_size", batch_size)
-    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    home = _device_of(model)
+    device = torch.device("cuda") if home.type == "cpu" and torch.cuda.is_available() else home
     count, classes = training.count_of(images), []
-    model.eval()
+    model.to(device).eval()
     with torch.inference_mode():
         for start in range(0, count, batch_size):
             batch = training.images_of(images, np.arange(start, min(start + batch_size, count)))
             logits = model(_images(batch, device))
             logits = logits[0] if isinstance(logits, (tuple, list)) else logits  # and not the auxiliary ones
             classes.append(logits.argmax(1).cpu().numpy())
+    model.to(home)
     return np.concatenate(classes)
 
 
@@ -277,10 +282,22 @@ def _fabric(precision: str):
         ) from None
     world, local = (int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))  # torchrun's
     parallel = {"strategy": "ddp", "devices": local, "num_nodes": world // local} if world > 1 else {"devices": 1}
-    fabric = Fabric(precision=_sixteen_bits() if precision == "mixed" else "32-true", **parallel)
+    device = "cuda" if torch.cuda.is_available() else "cpu"  # Apple's GPU lacks some of what the operators call
+    fabric = Fabric(accelerator=device, precision=_sixteen_bits() if precision == "mixed" else "32-true", **parallel)
     if world > 1:
         fabric.launch()
     return fabric
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """As ``torch.manual_seed``, which where there is no GPU keeps a traceback of every call for the day when there is."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
 
 
 def _sixteen_bits() -> str:

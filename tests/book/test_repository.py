@@ -77,6 +77,24 @@ def test_no_folder_of_a_machine_and_no_package_registry() -> None:
     assert not [line for line in found if not line.startswith(("tools/notebooks.py", "tests/book/"))]
 
 
+WORKFLOWS = sorted(ROOT.glob(".github/workflows/*.yml"))
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflows_are_pinned_and_hold_no_secret(path: Path) -> None:
+    text = path.read_text(encoding="utf8")
+    workflow = yaml.safe_load(text)
+    used = [step["uses"] for job in workflow["jobs"].values() for step in job["steps"] if "uses" in step]
+    assert all(re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", name) for name in used), used
+    assert workflow["permissions"] == {}  # none, but what a job asks for
+    assert all("timeout-minutes" in job for job in workflow["jobs"].values())
+    assert not re.search(r"secrets\b|pull_request_target|workflow_run", text)
+    if "pull_request" in workflow[True]:  # YAML's word for "on"
+        for job in workflow["jobs"].values():
+            kept_out = "github.event_name == 'push'" in job.get("if", "")
+            assert kept_out or set(job["permissions"].items()) <= {("contents", "read")}
+
+
 def test_a_new_chapter_runs_and_is_in_good_form(tmp_path: Path) -> None:
     (tmp_path / "book").mkdir()
     shutil.copy(ROOT / "_toc.yml", tmp_path)

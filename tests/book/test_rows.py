@@ -1,13 +1,16 @@
-"""The rows of a chapter's long experiment come from the chapter's own cells, once each."""
+"""The rows of a chapter's long experiment come from the chapter's own cells, or from the bake-off, once each."""
 
 from __future__ import annotations
 
 import csv
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
+
+from msvision import bakeoff
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,3 +36,32 @@ def test_rows_are_made_once_and_go_on(tmp_path: Path) -> None:
     found = [(row["network"], row["seed"], row["value"]) for row in rows]
     assert found == [("a b", "0", "3"), ("c", "0", "1"), ("a b", "1", "13"), ("c", "1", "11")]
     assert rows[0]["torch"] and rows[0]["processor"]
+
+
+def test_rows_of_the_bakeoff_are_one_table(tmp_path: Path) -> None:
+    grid = bakeoff.configurations("smoke", models=("PSPNet", "FCN"), seeds=(0, 10, 2))
+    for number, configuration in enumerate(grid):
+        names = ("small_iou", "large_iou") if configuration["data"] == "digits" else ("thin_iou", "iou_sky")
+        row = {"configuration": configuration} | {
+            "metrics": {"mean_iou": number / 7} | dict.fromkeys(names, 0.5) | {"iou_pole": None},
+            "cost": {"train_seconds": 1.5, "memory_loaded": 1000, "memory": 3000, "gpu_memory": None},
+            "parameters": 42,
+            "hardware": {"processor": "an abacus"},
+            "versions": {"python": "3", "torch" if configuration["framework"] == "torch" else "keras": "2"},
+        }
+        if number == 3:
+            row = {"configuration": configuration, "error": "ValueError: no", "traceback": ""}
+        (tmp_path / f"{number}.json").write_text(json.dumps(row), encoding="utf8")
+    table = tmp_path / "rows.csv"
+    command = [sys.executable, ROOT / "tools/bakeoff_rows.py", tmp_path, "--table", table]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stdout) == (0, "23 runs in rows.csv\n"), result.stderr
+    with table.open(encoding="utf8") as file:
+        rows = list(csv.DictReader(file))
+    places = [(row["data"], row["framework"], row["model"], int(row["seed"])) for row in rows]
+    assert places[:3] == [("digits", "torch", "FCN", seed) for seed in (0, 2, 10)]
+    assert places[6:8] == [("digits", "tensorflow", "FCN", seed) for seed in (2, 10)]
+    assert len(set(places)) == 23
+    kept = {"preset", "small_iou", "thin_iou", "memory_loaded", "processor", "torch", "keras"}
+    assert kept <= set(rows[0]) and "train_seconds" not in rows[0]
+    assert rows[0]["iou_pole"] == rows[0]["gpu_memory"] == ""
