@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-MIME = "application/vnd.msvision.claim+json"
-"""What a claim is kept as among the outputs of a notebook."""
+MIME = "application/vnd.msvision.claim+json"  # what a claim is kept as among the outputs of a notebook
 
 
 def claim(
