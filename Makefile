@@ -48,12 +48,10 @@ test: _build/html/index.html
 test-gpu:
 	$(PYTHON) tools/gpu.py
 
-clean-room: .venv/installed
-	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+clean-room: .venv/dev
 	$(PY) tools/clean_room.py --torch-index $(TORCH_INDEX)
 
-links: _build/html/index.html
-	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+links: _build/html/index.html .venv/dev
 	.venv/bin/linkchecker --config tools/links.ini _build/html/book/intro.html *.md
 
 run: .venv/installed
@@ -69,13 +67,11 @@ bench: .venv/installed
 new-chapter: .venv/installed
 	$(PY) tools/new_chapter.py $(NUMBER) "$(TITLE)"
 
-habits: .venv/installed
-	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+habits: .venv/dev
 	.venv/bin/pre-commit install
 	.venv/bin/nbdime config-git --enable
 
-audit: .venv/installed
-	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
+audit: .venv/dev
 	sed 's/+cpu//; /^#/d' constraints.txt > _build/audited.txt
 	.venv/bin/pip-audit --no-deps --disable-pip -r _build/audited.txt
 
@@ -93,4 +89,8 @@ _build/html/index.html: .venv/installed $(BOOK)
 	$(PY) -m pip install --disable-pip-version-check --no-deps --retries 1 --timeout 20 --extra-index-url $(TORCH_INDEX) -c constraints.txt torch torchvision
 	$(PY) -m pip install --disable-pip-version-check -c constraints.txt torch $(TENSORFLOW) keras
 	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[book,test]"
+	@touch $@
+
+.venv/dev: .venv/installed
+	$(PY) -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@

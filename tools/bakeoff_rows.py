@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 
 from msvision import bakeoff
+from msvision.training import written_whole
 
 TABLE = Path(__file__).resolve().parents[1] / "book/reference/09_the_bake_off.csv"
 NAMES = ("preset", "data", "framework", "model", "seed")
@@ -37,11 +38,16 @@ def write(folders: list[Path], table: Path) -> int:
     """Write the table, and return how many lines it has."""
     rows = [json.loads(file.read_text(encoding="utf8")) for folder in folders for file in sorted(folder.glob("*.json"))]
     lines = sorted((line(row) for row in rows if "error" not in row), key=place)
-    with table.open("w", encoding="utf8", newline="") as file:
+    save(lines, table)
+    return len(lines)
+
+
+def save(lines: list[dict], table: Path) -> None:
+    """All lines or nothing, with every column that any of them has."""
+    with written_whole(table) as place, place.open("w", encoding="utf8", newline="") as file:
         writer = csv.DictWriter(file, dict.fromkeys(name for found in lines for name in found), lineterminator="\n")
         writer.writeheader()
         writer.writerows(lines)
-    return len(lines)
 
 
 def main() -> None:

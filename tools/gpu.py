@@ -32,7 +32,6 @@ SETTINGS = {
 PACKAGES = ["msvision", "torch", "tensorflow", "tensorflow-cpu", "keras", "numpy", "lightning-fabric", "nbval"]
 NEEDED = ["torch", "tensorflow", "msvision", "nbval", "pytest"]
 HELP = "README.md says how to use GPU builds of your own"
-CLAIM = "application/vnd.msvision.claim+json"
 LOG = re.compile(
     r"^(?:[IWEF]\d{4} \d\d:|\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IWE] |WARNING: All log messages before).*\n?", re.M
 )
@@ -109,10 +108,12 @@ class Sanitised:
     def pytest_configure(self, config) -> None:
         from nbval.plugin import IPyNbCell
 
+        from msvision.claims import MIME
+
         compare = IPyNbCell.compare_outputs
 
         def compare_outputs(cell, test, ref, skip_compare=None):
-            return compare(cell, sanitised(test), sanitised(ref), (*(skip_compare or cell.parent.skip_compare), CLAIM))
+            return compare(cell, sanitised(test), sanitised(ref), (*(skip_compare or cell.parent.skip_compare), MIME))
 
         IPyNbCell.compare_outputs = compare_outputs
 

@@ -6,10 +6,11 @@ reads them, and trains one of the networks again without the cluster.
 
 from __future__ import annotations
 
-import csv
 import os
 import tempfile
 from pathlib import Path
+
+from bakeoff_rows import NAMES, save
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
@@ -32,7 +33,6 @@ def main() -> None:
     from ray.cluster_utils import Cluster
 
     from msvision import bakeoff
-    from msvision.training import written_whole
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     try:
@@ -43,17 +43,13 @@ def main() -> None:
     finally:
         cluster.shutdown()
     nodes = sorted({row["node"] for row in rows})
-    columns = ("preset", "data", "framework", "model", "seed")
     lines = [
-        {name: row["configuration"][name] for name in columns}
+        {name: row["configuration"][name] for name in NAMES}
         | {"steps": STEPS, "node": nodes.index(row["node"]) + 1, **row["metrics"]}
         | {"processor": bakeoff.processor(), "ray": ray.__version__, **row["versions"]}
         for row in rows
     ]
-    with written_whole(TABLE) as place, place.open("w", encoding="utf8", newline="") as file:
-        writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
+    save(lines, TABLE)
     print(f"{len(lines)} rows from {len(nodes)} nodes")
 
 
