@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from test_site import open_page, tab
 
 MOST, SOONEST = 3_000_000, 1000  # bytes with all that a page loads, as servers send it; milliseconds, from disk
 TEXT = {".html", ".js", ".css", ".svg", ".json"}  # which servers compress
@@ -25,21 +26,17 @@ def sent(file: Path) -> int:
 
 def opened(browser, path: Path) -> tuple[int, float]:
     """Bytes of all files that a page loads, and the milliseconds until it shows text or a picture."""
-    context = browser.new_context()
-    try:
-        page, files = context.new_page(), set()
+    with tab(browser) as page:
+        files = set()
         page.on(
             "request",
             lambda request: files.add(unquote(urlsplit(request.url).path)) if "file:" in request.url[:5] else None,
         )
-        page.goto(path.as_uri(), wait_until="load")
-        page.evaluate("async () => { await window.MathJax?.startup?.promise; await document.fonts.ready; }")
+        open_page(page, path.as_uri())
         # pictures further down are loaded when they are reached
         page.evaluate("document.querySelectorAll('img[loading=lazy]').forEach((image) => { image.loading = 'eager' })")
         page.wait_for_function("[...document.images].every((image) => image.complete)")
         return sum(map(sent, map(Path, files))), page.evaluate(FIRST_VIEW)
-    finally:
-        context.close()
 
 
 def pages(site: Path) -> list[Path]:
