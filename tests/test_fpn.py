@@ -63,7 +63,7 @@ def test_equal_to_torchvision(extra, size):
     with torch.no_grad():
         wanted = list(peer(OrderedDict((str(i), level) for i, level in enumerate(levels))).values())
         against, wanted = "torchvision 0.28.0 FeaturePyramidNetwork, parameters ported", [a.numpy() for a in wanted]
-        assert_agrees("FPN", "PyTorch", against, [level.numpy() for level in there(levels)], wanted, 0)
+        assert_agrees("FPN", "PyTorch", against, [level.numpy() for level in there(levels)], wanted, 1e-6)
     assert_agrees("FPN", "TensorFlow", against, to_numpy(here(to_tensorflow(levels))), wanted)
 
 

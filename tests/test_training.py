@@ -497,7 +497,7 @@ def test_the_progress_bar_shows_loss_and_metric():
 SCRIPT = """
 import os, sys, time
 import numpy as np
-framework, folder, pause = sys.argv[1], sys.argv[2], float(sys.argv[3])
+framework, folder, pause, norm = sys.argv[1], sys.argv[2], float(sys.argv[3]), sys.argv[4] == "norm"
 labels = np.arange(32) % 3
 images = (np.random.default_rng(0).random((32, 9, 9, 1)) + labels[:, None, None, None]).astype("float32")
 
@@ -513,9 +513,12 @@ if framework == "torch":
     from msvision.torch import fit
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3))
+    norms = [nn.BatchNorm2d(6)] if norm else []
+    model = nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.ReLU(), *norms, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 3)
+    )
     history = fit(model, (images, labels), **options)
-    weights = [value.detach().numpy() for value in model.parameters()]
+    weights = [value.numpy() for value in model.state_dict().values()]
     rank = os.environ.get("RANK", "0")
 else:
     import keras, tensorflow as tf
@@ -525,7 +528,8 @@ else:
     with strategy.scope():
         keras.utils.set_random_seed(0)
         layers = keras.layers.Conv2D(6, 3, activation="relu"), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)
-        model = keras.Sequential(layers)
+        norms = [keras.layers.BatchNormalization()] if norm else []
+        model = keras.Sequential([*layers[:1], *norms, *layers[1:]])
         history = fit(model, (images, labels), **options)
     weights = [variable.numpy() for variable in model.weights]
     rank = str(strategy.cluster_resolver.task_id) if several else "0"
@@ -534,11 +538,11 @@ with open(f"{folder}/{rank}.npz", "wb") as file:
 """
 
 
-def start(framework, folder, pause=0.0, launcher=(), **environment):
+def start(framework, folder, pause=0.0, norm="", launcher=(), **environment):
     folder.mkdir(exist_ok=True)
     script = folder.parent / "script.py"
     script.write_text(SCRIPT)
-    command = [sys.executable, *launcher, str(script), framework, str(folder), str(pause)]
+    command = [sys.executable, *launcher, str(script), framework, str(folder), str(pause), norm]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", **environment}
     with (folder / f"log{len(list(folder.glob('log*')))}").open("w") as log:
         return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
@@ -576,21 +580,34 @@ def free_ports(count):
     return ports
 
 
+def in_two_processes(framework, folder, norm=""):
+    if framework == "torch":
+        launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+        finish([start(framework, folder, norm=norm, launcher=launcher)])
+    else:
+        workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
+        tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}} for index in range(2)]
+        finish([start(framework, folder, norm=norm, TF_CONFIG=json.dumps(task)) for task in tasks])
+    return results(folder, 0), results(folder, 1)
+
+
 @pytest.mark.slow
 @every_framework
 def test_two_processes_are_one(framework, tmp_path):
     finish([start(framework, tmp_path / "one")])
-    if framework == "torch":
-        launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-        finish([start(framework, tmp_path / "two", launcher=launcher)])
-    else:
-        workers = [f"127.0.0.1:{port}" for port in free_ports(2)]
-        tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}} for index in range(2)]
-        finish([start(framework, tmp_path / "two", TF_CONFIG=json.dumps(task)) for task in tasks])
-    wanted, first, second = (results(tmp_path / folder, rank) for folder, rank in (("one", 0), ("two", 0), ("two", 1)))
+    first, second = in_two_processes(framework, tmp_path / "two")
+    wanted = results(tmp_path / "one")
     assert len(wanted["losses"]) == 8 and wanted["losses"][-1] < wanted["losses"][0]
     assert_same_results(first, second, rtol=0, atol=0)
     assert_same_results(first, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@every_framework
+def test_two_processes_have_the_same_running_statistics(framework, tmp_path):
+    first, second = in_two_processes(framework, tmp_path / "two", norm="norm")
+    assert_same_results(first, second, rtol=0, atol=0)
+    assert len([values for values in first.values() if values.shape == (6,)]) == 5  # bias, scale, offset, mean, variance
 
 
 @pytest.mark.slow

@@ -101,7 +101,8 @@ def fit(
     -----
     This is Keras' own ``fit``. Within the scope of a ``tf.distribute.MultiWorkerMirroredStrategy`` or ``MirroredStrategy``,
     in which the model was also made, each process or device takes its share of every batch, and gradients are averaged.
-    That is the same as one process with the whole batch but for BatchNorm, whose statistics are those of a share.
+    That is the same as one process with the whole batch but for BatchNorm: each process normalises with the statistics of
+    its share, and the running ones are averaged.
 
     From the same parameters, losses are those of ``msvision.torch.fit`` up to rounding, which AdamW magnifies where a
     gradient is almost zero: epsilon, momentum and weight decay are defined here as in PyTorch. Dropout draws other numbers.
@@ -269,7 +270,7 @@ class Trainer(keras.Model):
         if replica.num_replicas_in_sync > 1:  # the running statistics of BatchNorm
             for variable in self.layer.non_trainable_variables:
                 if variable.dtype.startswith("float"):
-                    variable.assign(replica.all_reduce("mean", variable.value))
+                    variable.assign(replica.all_reduce("mean", tf.identity(variable.value)))
         return {"loss": loss}
 
 

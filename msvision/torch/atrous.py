@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msvision import checks, geometry
-from msvision.torch._layers import BatchNorm
+from msvision.torch._layers import BatchNorm, channels_last
 from msvision.torch.pyramids import _check
 
 
@@ -59,6 +59,7 @@ class AtrousConvolution(nn.Conv2d):
         for name, value in counts.items():
             geometry.check_count(name, value)
         super().__init__(in_channels, out_channels, kernel_size, padding="same", dilation=rate, bias=bias)
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         _check(x)
@@ -109,12 +110,13 @@ class AtrousSeparableConvolution(nn.Module):
         self.norm1 = BatchNorm(in_channels)
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=False)
         self.norm2 = BatchNorm(out_channels)
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         _check(x)
         checks.check_channels(tuple(x.shape), self.in_channels, "NCHW")
-        x = F.relu(self.norm1(self.depthwise(x)))
-        return F.relu(self.norm2(self.pointwise(x)))
+        x = F.relu_(self.norm1(self.depthwise(x)))
+        return F.relu_(self.norm2(self.pointwise(x)))
 
 
 class ASPP(nn.Module):
@@ -189,10 +191,12 @@ class ASPP(nn.Module):
         image = nn.Sequential(nn.AdaptiveAvgPool2d(1), *pixelwise(in_channels))
         self.convs = nn.ModuleList([pixelwise(in_channels), *map(branch, self.rates), image])
         self.project = pixelwise(len(self.convs) * out_channels).append(nn.Dropout(dropout))
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         _check(x)
         checks.check_channels(tuple(x.shape), self.in_channels, "NCHW")
+        x = channels_last(x)  # once, and not in each branch
         *maps, image = [conv(x) for conv in self.convs]
         return self.project(torch.cat([*maps, image.expand_as(maps[0])], dim=1))
 

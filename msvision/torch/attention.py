@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msvision import checks, geometry
-from msvision.torch._layers import check_features, lecun_conv
+from msvision.torch._layers import channels_last, check_features, lecun_conv
 
 
 class CrossLevelAttention(nn.Module):
@@ -69,6 +69,7 @@ class CrossLevelAttention(nn.Module):
         self.laterals = nn.ModuleList(lecun_conv(channels, out_channels, 1) for channels in self.in_channels)
         self.within = Attention(out_channels, heads, keys, own=True)
         self.across = Attention(out_channels, heads, keys, own=False)
+        channels_last(self)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         check_features(levels, self.in_channels)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msvision import checks, geometry
-from msvision.torch._layers import BatchNorm
+from msvision.torch._layers import BatchNorm, channels_last
 from msvision.torch.pyramids import _check
 
 
@@ -55,6 +55,7 @@ class SimpleBackbone(nn.Module):
         self.channels = checks.check_counts("widths", widths)
         self.reductions = tuple(2 ** (level + 1) for level in range(len(widths)))
         self.stages = nn.ModuleList(Stage(*pair) for pair in zip((in_channels, *widths), widths))
+        channels_last(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         _check(x)
@@ -75,8 +76,8 @@ class Stage(nn.Module):
         self.conv2, self.norm2 = _conv(out_channels, out_channels, 3), BatchNorm(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(self.norm2(self.conv2(x)))
+        x = F.relu_(self.norm1(self.conv1(x)))
+        return F.relu_(self.norm2(self.conv2(x)))
 
 
 def resnet18(in_channels: int = 3, output_stride: int = 32) -> ResNet:
@@ -245,11 +246,12 @@ class ResNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        channels_last(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         _check(x)
         checks.check_channels(tuple(x.shape), self.in_channels, "NCHW")
-        x = F.max_pool2d(F.relu(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
+        x = F.max_pool2d(F.relu_(self.bn1(self.conv1(x))), 3, stride=2, padding=1)
         levels = []
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             x = stage(x)
@@ -272,9 +274,9 @@ class BasicBlock(nn.Module):
         self.downsample = _shortcut(in_channels, width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        branch = F.relu(self.bn1(self.conv1(x)))
+        branch = F.relu_(self.bn1(self.conv1(x)))
         branch = self.bn2(self.conv2(branch))
-        return F.relu(branch + (x if self.downsample is None else self.downsample(x)))
+        return F.relu_(branch + (x if self.downsample is None else self.downsample(x)))
 
 
 class Bottleneck(nn.Module):
@@ -290,10 +292,10 @@ class Bottleneck(nn.Module):
         self.downsample = _shortcut(in_channels, 4 * width, stride)
 
     def forward(self, x: Tensor) -> Tensor:
-        branch = F.relu(self.bn1(self.conv1(x)))
-        branch = F.relu(self.bn2(self.conv2(branch)))
+        branch = F.relu_(self.bn1(self.conv1(x)))
+        branch = F.relu_(self.bn2(self.conv2(branch)))
         branch = self.bn3(self.conv3(branch))
-        return F.relu(branch + (x if self.downsample is None else self.downsample(x)))
+        return F.relu_(branch + (x if self.downsample is None else self.downsample(x)))
 
 
 def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:

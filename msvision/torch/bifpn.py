@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msvision import checks, geometry
-from msvision.torch._layers import INTERPOLATIONS, BatchNorm, check_features, lecun_conv, resized
+from msvision.torch._layers import INTERPOLATIONS, BatchNorm, channels_last, check_features, lecun_conv, resized
 from msvision.torch.fusion import weighted_mean
 
 
@@ -71,6 +71,7 @@ class BiFPN(nn.Module):
         self.laterals = nn.ModuleList(lecun_conv(channels, out_channels, 1) for channels in self.in_channels)
         count = len(self.in_channels)
         self.layers = nn.ModuleList(BiFPNLayer(count, out_channels, interpolation) for _ in range(layers))
+        channels_last(self)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         check_features(levels, self.in_channels)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from msvision import checks, geometry
+from msvision.torch._layers import channels_last
 from msvision.torch.fpn import FPN
 from msvision.torch.pyramids import _check
 
@@ -94,6 +95,7 @@ class FPNDetector(nn.Module):
         self.logits = _conv(out_channels, classes, bias=-math.log(99))
         self.distances, self.centreness = _conv(out_channels, 4), _conv(out_channels, 1)
         self.scale = nn.Parameter(torch.ones(len(self.reductions)))
+        channels_last(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         _check(x)

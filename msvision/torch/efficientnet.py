@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from msvision import checks, geometry, pretrained
 from msvision.port import port
-from msvision.torch._layers import BatchNorm
+from msvision.torch._layers import BatchNorm, channels_last
 from msvision.torch.pyramids import _check
 
 
@@ -85,11 +85,12 @@ class EfficientNetLite0(nn.Module):
             if isinstance(module, nn.Conv2d):
                 fan_out = module.out_channels * module.kernel_size[0] ** 2 // module.groups
                 nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))  # He et al., 2015
+        channels_last(self)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         _check(x)
         checks.check_channels(tuple(x.shape), self.in_channels, "NCHW")
-        x = F.relu6(self.bn0(self.conv_stem(x)))
+        x = F.relu6(self.bn0(self.conv_stem(x)), inplace=True)
         levels = []
         for number, block in enumerate(self.blocks):
             x = block(x)
@@ -116,8 +117,8 @@ class InvertedResidual(nn.Module):
         self.expands, self.skip = expansion > 1, stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        branch = F.relu6(self.bn0(self.expand_conv(x))) if self.expands else x
-        branch = F.relu6(self.bn1(self.depthwise_conv(branch)))
+        branch = F.relu6(self.bn0(self.expand_conv(x)), inplace=True) if self.expands else x
+        branch = F.relu6(self.bn1(self.depthwise_conv(branch)), inplace=True)
         branch = self.bn2(self.project_conv(branch))
         return x + branch if self.skip else branch
 

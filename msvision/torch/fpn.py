@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from msvision import checks, geometry
-from msvision.torch._layers import INTERPOLATIONS, check_features, lecun_conv, resized
+from msvision.torch._layers import INTERPOLATIONS, channels_last, check_features, lecun_conv, resized
 
 
 class FPN(nn.Module):
@@ -78,6 +78,7 @@ class FPN(nn.Module):
         if extra == "convolutions":
             self.p6 = lecun_conv(self.in_channels[-1], out_channels, 3, stride=2)
             self.p7 = lecun_conv(out_channels, out_channels, 3, stride=2)
+        channels_last(self)
 
     def forward(self, levels: list[Tensor]) -> list[Tensor]:
         check_features(levels, self.in_channels)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from msvision import checks, geometry
-from msvision.torch._layers import INTERPOLATIONS, BatchNorm, check_features, lecun_conv, resized
+from msvision.torch._layers import INTERPOLATIONS, BatchNorm, channels_last, check_features, lecun_conv, resized
 from msvision.torch.pyramids import _check
 
 NORMALISATIONS = ("softmax", "fast")
@@ -68,6 +68,7 @@ class _Fusion(nn.Module):
         self.out_channels = geometry.check_count("out_channels", out_channels)
         self.interpolation = checks.check_choice("interpolation", interpolation, INTERPOLATIONS)
         self.make()
+        channels_last(self)
 
     def make(self) -> None:
         self.laterals = nn.ModuleList(lecun_conv(channels, self.out_channels, 1) for channels in self.in_channels)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msvision import checks, geometry
-from msvision.torch._layers import BatchNorm, resized
+from msvision.torch._layers import BatchNorm, channels_last, resized
 from msvision.torch.pyramids import _check
 
 MODES = ("max", "average")
@@ -121,6 +121,7 @@ class PyramidPooling(nn.Module):
         self.out_channels = in_channels + width * len(self.bins)
         self.convs = nn.ModuleList(nn.Conv2d(in_channels, width, 1, bias=False) for _ in self.bins)
         self.norms = nn.ModuleList(BatchNorm(width) for _ in self.bins)
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         grids = [resized(grid, x.shape[2:], "bilinear") for grid in self.grids(x)]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from msvision import checks, geometry
-from msvision.torch._layers import BatchNorm
+from msvision.torch._layers import BatchNorm, channels_last
 from msvision.torch.pyramids import _check
 
 
@@ -83,6 +83,7 @@ class LearnableResizer(nn.Module):
         self.conv3 = nn.Conv2d(filters, filters, 3, padding=1, bias=False)
         self.norm3 = BatchNorm(filters)
         self.conv4 = nn.Conv2d(filters, in_channels, 7, padding=3)
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor:
         _check(x)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from msvision import checks, geometry
-from msvision.torch._layers import resized
+from msvision.torch._layers import channels_last, resized
 from msvision.torch.atrous import ASPP, AtrousSeparableConvolution, _normalised
 from msvision.torch.fpn import FPN
 from msvision.torch.pooling import ContextConvolution, PyramidPooling
@@ -81,6 +81,7 @@ class PSPNet(nn.Module):
         conv = ContextConvolution(pooling.out_channels, geometry.check_count("out_channels", out_channels))
         self.classifier = nn.Sequential(pooling, *_head(conv, classes, dropout))
         self.aux_classifier = _auxiliary(backbone, classes) if auxiliary else None
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         _check(x)
@@ -157,6 +158,7 @@ class DeepLabV3(nn.Module):
             aspp, *_convolution(out_channels, out_channels), nn.Conv2d(out_channels, classes, 1)
         )
         self.aux_classifier = _auxiliary(backbone, classes) if auxiliary else None
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         _check(x)
@@ -233,6 +235,7 @@ class DeepLabV3Plus(nn.Module):
             nn.Conv2d(out_channels, classes, 1),
         )
         self.aux_classifier = _auxiliary(backbone, classes) if auxiliary else None
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         _check(x)
@@ -304,6 +307,7 @@ class FPNSegmenter(nn.Module):
         )
         self.classifier = nn.Conv2d(branch_channels, classes, 1)
         self.aux_classifier = _auxiliary(backbone, classes) if auxiliary else None
+        channels_last(self)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         _check(x)

@@ -100,7 +100,8 @@ def fit(
     Notes
     -----
     Under ``torchrun`` each process takes its share of every batch, and gradients are averaged (by Lightning Fabric). That
-    is the same as one process with the whole batch but for BatchNorm, whose statistics are those of a share. The optimisers
+    is the same as one process with the whole batch but for BatchNorm: each process normalises with the statistics of its
+    share, and the running ones are averaged. The optimisers
     are PyTorch's own; ``msvision.tensorflow.fit`` says how close it comes.
 
     Examples
@@ -145,6 +146,7 @@ def fit(
             if clip is not None:
                 fabric.clip_gradients(network, wrapped, max_norm=clip)
             wrapped.step()
+            _average_statistics(model, fabric)
             training.advance(bar, history)
             if plan.pauses_after(step):
                 network.eval()
@@ -287,6 +289,14 @@ def _fabric(precision: str):
     if world > 1:
         fabric.launch()
     return fabric
+
+
+def _average_statistics(model: nn.Module, fabric) -> None:
+    """The running statistics of BatchNorm, where several processes each have their own."""
+    if fabric.world_size > 1:
+        for buffer in model.buffers():
+            if buffer.is_floating_point():
+                buffer.copy_(fabric.all_reduce(buffer, reduce_op="mean"))
 
 
 def _seed(seed: int, device: torch.device) -> None:
