@@ -61,8 +61,9 @@ seeds: .venv/installed
 	$(PY) tools/fresh_seeds.py $(sort $(wildcard book/[0-9]*.ipynb))
 
 bench: .venv/installed
-	for script in pyramids context networks search imports; do $(PY) benchmarks/$$script.py || exit 1; done
+	for script in pyramids context memory networks search imports; do $(PY) benchmarks/$$script.py || exit 1; done
 	$(PY) benchmarks/growth.py
+	$(PY) benchmarks/figures.py
 
 new-chapter: .venv/installed
 	$(PY) tools/new_chapter.py $(NUMBER) "$(TITLE)"

@@ -607,7 +607,9 @@ def test_two_processes_are_one(framework, tmp_path):
 def test_two_processes_have_the_same_running_statistics(framework, tmp_path):
     first, second = in_two_processes(framework, tmp_path / "two", norm="norm")
     assert_same_results(first, second, rtol=0, atol=0)
-    assert len([values for values in first.values() if values.shape == (6,)]) == 5  # bias, scale, offset, mean, variance
+    assert (
+        len([values for values in first.values() if values.shape == (6,)]) == 5
+    )  # bias, scale, offset, mean, variance
 
 
 @pytest.mark.slow

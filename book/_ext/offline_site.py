@@ -1,7 +1,8 @@
 """Make the built site complete in itself: it asks no other server for anything, runs no script but its own, and reads well
 without JavaScript.
 
-MathJax comes from the package ``sphinx-mathjax-offline``; of its 24 MB, the 3 MB that a page can ask for are copied.
+MathJax comes from the package ``sphinx-mathjax-offline``; of its 24 MB, the 3 MB that a page can ask for are copied. Of
+Font Awesome, which the theme brings, only the icons that are used stay.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import shutil
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 
+import pydata_sphinx_theme
 from sphinx.application import Sphinx
 from sphinx.errors import ConfigError
 
 POLICY = re.compile(r'<meta http-equiv="Content-Security-Policy"[^>]*>\n')
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 HANDLER = re.compile(r'\son\w+="([^"]*)"')
+ICON = re.compile(r'"?([a-z0-9-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?')
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/", "input/tex/extensions/")
 # The reference pages import the package, and TensorFlow would greet the reader of the build's log.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -39,6 +42,26 @@ def copy_mathjax(app: Sphinx) -> None:
         if found and name.startswith(MATHJAX) and not target.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file.locate(), target)
+
+
+def keep_used_icons(app: Sphinx, exception: Exception | None) -> None:
+    """Of Font Awesome's two thousand icons, 1.4 MB on every page, those that a page or a script of the theme names."""
+    if exception or app.builder.format != "html":
+        return
+    site, theme = (
+        Path(app.outdir),
+        Path(pydata_sphinx_theme.__file__).parent / "theme/pydata_sphinx_theme/static/scripts",
+    )
+    scripts = [path for path in site.glob("_static/**/*.js") if path.name != "fontawesome.js"]
+    pages = [path for path in site.rglob("*.html") if "_static" not in path.relative_to(site).parts]
+    used = {name for path in (*scripts, *pages) for name in re.findall(r"\bfa-([a-z0-9-]+)", path.read_text("utf8"))}
+
+    def kept(icon: re.Match) -> str:
+        name, others = icon.groups()
+        return icon[0] if used & {name, *re.findall(r'"([a-z0-9-]+)"', others)} else ""
+
+    code = (theme / "fontawesome.js").read_text(encoding="utf8")
+    (site / "_static/scripts/fontawesome.js").write_text(ICON.sub(kept, code), encoding="utf8")
 
 
 def drop_remote_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
@@ -92,6 +115,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("env-get-outdated", when_site_changed)
     app.connect("html-page-context", drop_remote_scripts, priority=999)
     app.connect("html-page-context", add_to_head, priority=999)
+    app.connect("build-finished", keep_used_icons)
     app.connect("build-finished", allow_own_scripts_only)
     app.add_css_file("site.css")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

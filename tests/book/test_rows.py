@@ -65,3 +65,16 @@ def test_rows_of_the_bakeoff_are_one_table(tmp_path: Path) -> None:
     kept = {"preset", "small_iou", "thin_iou", "memory_loaded", "processor", "torch", "keras"}
     assert kept <= set(rows[0]) and "train_seconds" not in rows[0]
     assert rows[0]["iou_pole"] == rows[0]["gpu_memory"] == ""
+
+
+def test_no_operator_grows_faster_than_its_arithmetic() -> None:
+    """Sixteen times the pixels: hardly more than sixteen times the time and the memory (``benchmarks/growth.py``)."""
+    found: dict[str, dict[int, tuple[float, float]]] = {}
+    with (ROOT / "book/reference/growth.csv").open(encoding="utf8") as file:
+        for row in csv.DictReader(file):
+            costs = float(row["milliseconds"]), float(row["megabytes"])
+            found.setdefault(row["operator"], {})[int(row["side"])] = costs
+    assert len(found) == 6
+    for operator, costs in found.items():
+        times, memory = (many / few for many, few in zip(costs[4096], costs[1024]))
+        assert times < 1.5 * 16 and memory < 1.5 * 16, (operator, times, memory)

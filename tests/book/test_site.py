@@ -204,6 +204,20 @@ def test_formulas_are_set(browser, address: str) -> None:
         assert "$$" not in page.locator("article").inner_text()
 
 
+def test_every_icon_is_drawn(browser, address: str, names: list[str]) -> None:
+    """Where the script of the icons lacks one, it draws a question mark that moves."""
+    missing, drawn = [], 0
+    with tab(browser) as page:
+        for name in names:
+            open_page(page, f"{address}/{name}")
+            page.wait_for_selector("svg.svg-inline--fa", state="attached")
+            drawn += page.locator("svg.svg-inline--fa > path").count()
+            missing += [f"{name}: {icon}" for icon in page.eval_on_selector_all(
+                "svg.svg-inline--fa:not(:has(> path))", "found => found.map((icon) => icon.outerHTML.slice(0, 80))"
+            )]  # fmt: skip
+    assert drawn > len(names) and not missing
+
+
 def test_figures_keep_their_brightness_in_the_dark(browser, address: str) -> None:
     with tab(browser, color_scheme="dark") as page:
         open_page(page, f"{address}/{CHAPTER}")
