@@ -193,3 +193,31 @@ def test_gradients_in_training(separable):
         tape.watch(there := tf.constant(x))
         loss = tf.reduce_sum(theirs(there, training=True) ** 2)
     np.testing.assert_allclose(tape.gradient(loss, there), nhwc(here.grad), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(9, 12), (5, 5), (1, 3)], ids=str)
+@pytest.mark.parametrize(("rate", "kernel_size"), [(2, 3), (10, 3), (3, 5)])
+def test_gradient_in_tensorflow_is_that_of_keras(rate, kernel_size, size):
+    """The convolution is left whole, and its gradient written out: in a graph of any size, and twice."""
+    ours = msv_tensorflow.AtrousConvolution(4, kernel_size, rate=rate)
+    theirs = keras.layers.Conv2D(4, kernel_size, dilation_rate=rate, padding="same")
+    x = tf.random.stateless_normal((2, *size, 5), seed=(0, 0))
+    ours(x), theirs(x)
+    theirs.set_weights(ours.get_weights())
+
+    def twice(layer, x):
+        with tf.GradientTape() as outer:
+            outer.watch(x)
+            with tf.GradientTape() as inner:
+                inner.watch(x)
+                result = layer(x)
+                goal = tf.reduce_sum(result**3)
+            first = inner.gradient(goal, [x, layer.kernel.value])
+            goal = sum(tf.reduce_sum(gradient**2) for gradient in first)
+        return [result, *first, outer.gradient(goal, x)]
+
+    graph = tf.function(lambda x: twice(ours, x), input_signature=[tf.TensorSpec((None, None, None, 5))])
+    for eager, traced, wanted in zip(twice(ours, x), graph(x), twice(theirs, x)):
+        scale = float(tf.reduce_max(tf.abs(wanted)))
+        np.testing.assert_allclose(eager / scale, wanted / scale, atol=1e-5)
+        np.testing.assert_allclose(traced / scale, wanted / scale, atol=1e-5)

@@ -402,18 +402,18 @@ def _binomial(x: tf.Tensor, step: int = 1, rate: int = 1) -> tf.Tensor:
     """Weights (1, 4, 6, 4, 1) / 16 on pixels ``rate`` apart in each direction, for every ``step``-th pixel."""
     kernel = tf.constant(np.outer(geometry.BINOMIAL, geometry.BINOMIAL)[..., None, None], x.dtype)
     kernel = tf.tile(kernel, (1, 1, _size(x, 3), 1))
-    x = _mirror(_mirror(x, 1, 2 * rate), 2, 2 * rate)
-    return tf.nn.depthwise_conv2d(x, kernel, (1, step, step, 1), "VALID", dilations=(rate, rate))
+    return tf.nn.depthwise_conv2d(_mirror(x, 2 * rate), kernel, (1, step, step, 1), "VALID", dilations=(rate, rate))
 
 
-def _mirror(x: tf.Tensor, axis: int, margin: int) -> tf.Tensor:
-    """Mirror ``margin`` pixels about both edges of ``axis``, however small the image."""
-    size = x.shape[axis]
-    if size is not None and size > margin:
-        return tf.pad(x, [(margin, margin) if a == axis else (0, 0) for a in range(4)], mode="REFLECT")
-    size = _size(x, axis)
-    xp = _namespace(size)
-    return tf.gather(x, geometry.reflect(xp.arange(-margin, size + margin), size, xp), axis=axis)
+def _mirror(x: tf.Tensor, margin: int) -> tf.Tensor:
+    """Mirror ``margin`` pixels about all edges, however small the image."""
+    if all(size is not None and size > margin for size in x.shape[1:3]):
+        return tf.pad(x, [(0, 0), (margin, margin), (margin, margin), (0, 0)], mode="REFLECT")
+    for axis in (1, 2):
+        size = _size(x, axis)
+        xp = _namespace(size)
+        x = tf.gather(x, geometry.reflect(xp.arange(-margin, size + margin), size, xp), axis=axis)
+    return x
 
 
 def _expand(x: tf.Tensor, axis: int, size) -> tf.Tensor:
