@@ -12,10 +12,7 @@ from sphinx.util.docutils import SphinxDirective
 from claims_page import row
 
 TABLE = "book/reference/benchmarks.csv"
-COLUMNS = {
-    "subject": "What", "framework": "Ours in", "peer": "Against", "ours": "Ours", "theirs": "Theirs", "unit": "",
-    "ratio": "Theirs / ours", "asked": "Asked", "of the limit": "Of the limit",
-}  # fmt: skip
+COLUMNS = ("What", "In", "Against", "Theirs / ours", "Asked", "Ours", "Theirs", "Of the limit")
 MACHINE = (
     "processor",
     "cores",
@@ -37,13 +34,21 @@ class Benchmarks(SphinxDirective):
         with Path(self.env.srcdir, TABLE).open(encoding="utf8", newline="") as file:
             rows = list(csv.DictReader(file))
         group = nodes.tgroup("", cols=len(COLUMNS))
-        group += [nodes.colspec(colwidth=width) for width in (30, 10, 20, 8, 8, 4, 8, 8, 8)]
-        group += nodes.thead("", row(COLUMNS.values()))
-        group += nodes.tbody("", *(row(line[key] or "–" for key in COLUMNS) for line in rows))
+        group += [nodes.colspec(colwidth=1) for _ in COLUMNS]
+        group += nodes.thead("", row(COLUMNS))
+        group += nodes.tbody("", *(row(cells(line)) for line in rows))
         machines = dict.fromkeys(", ".join(f"{key} {line[key]}" for key in MACHINE) for line in rows)
         reached = sum(float(line["ratio"]) >= float(line["asked"]) for line in rows)
         words = f"{reached} of {len(rows)} reach what was asked. Measured on: {'; and on '.join(machines)}."
-        return [nodes.paragraph("", words), nodes.table("", group)]
+        return [nodes.paragraph("", words), nodes.table("", group, classes=["msv-benchmarks", "colwidths-auto"])]
+
+
+def cells(line: dict[str, str]) -> list[str]:
+    times = (f"{float(line[name]):g} {line['unit']}" for name in ("ours", "theirs"))
+    return [
+        line["subject"], line["framework"] or "–", line["peer"], line["ratio"], line["asked"].replace("0.333333", "1/3"),
+        *times, line["of the limit"] or "–",
+    ]  # fmt: skip
 
 
 def setup(app: Sphinx) -> dict:
