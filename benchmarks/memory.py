@@ -10,7 +10,6 @@ from measure import TABLE, machine, put, show
 
 CODE = """
 import resource, torch
-from torch.nn import functional as F
 from msvision.torch.pooling import ContextConvolution, PyramidPooling
 
 pooling, conv, x = PyramidPooling(2048).eval(), ContextConvolution(4096, 512), torch.rand(1, 2048, 60, 60)
