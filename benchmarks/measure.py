@@ -22,6 +22,7 @@ os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}  # one
 
 ROOT = Path(__file__).resolve().parents[1]
 TABLE = ROOT / "book/reference/benchmarks.csv"
+KEY = ("subject", "framework", "peer")
 sys.path.append(str(ROOT / "tests"))  # where peers.py is, which brings torchvision
 LIBRARIES = ("numpy", "torch", "tensorflow", "keras", "torchvision", "kornia", "cv2", "skimage")
 
@@ -90,14 +91,18 @@ def run(cases: Callable[[], Iterator[Case]]) -> None:
             continue
         ours, theirs = medians([case.ours, case.theirs], args.rounds)
         share = max(case.multiply_adds / adds, case.bytes / moved) / ours
-        row = {
-            "subject": case.subject, "framework": case.framework, "peer": case.peer,
-            "unit": "ms", "ours": f"{1e3 * ours:.3g}", "theirs": f"{1e3 * theirs:.3g}", "ratio": f"{theirs / ours:.2f}",
-            "asked": f"{case.target:g}", "of the limit": f"{share:.2f}" if share else "", "rounds": args.rounds,
-        }  # fmt: skip
+        row = table_row(case, "ms", 1e3 * ours, 1e3 * theirs, args.rounds, share)
         show(row)
         if not args.dry:
-            put(TABLE, row | here, "subject", "framework", "peer")
+            put(TABLE, row | here, *KEY)
+
+
+def table_row(case: Case, unit: str, ours: float, theirs: float, rounds: int, share: float = 0) -> dict[str, str | int]:
+    return {
+        "subject": case.subject, "framework": case.framework, "peer": case.peer, "unit": unit, "ours": f"{ours:.3g}",
+        "theirs": f"{theirs:.3g}", "ratio": f"{theirs / ours:.2f}", "asked": f"{case.target:g}",
+        "of the limit": f"{share:.2f}" if share else "", "rounds": rounds,
+    }  # fmt: skip
 
 
 def show(row: dict) -> None:

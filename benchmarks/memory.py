@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 from statistics import median
 
-from measure import TABLE, machine, put, show
+from measure import KEY, TABLE, Case, machine, put, show, table_row
 
 CODE = """
 import resource, torch
@@ -29,14 +30,12 @@ def megabytes(call: str) -> float:
 
 
 def main(rounds: int = 5) -> None:
-    ours, theirs = (median(megabytes(call) for _ in range(rounds)) for call in FORMS)
-    row = {
-        "subject": "PSPNet's head, 2048 channels, 60 × 60: peak memory", "framework": "PyTorch",
-        "peer": "written out as in mmsegmentation", "unit": "MB", "ours": f"{ours:.3g}", "theirs": f"{theirs:.3g}",
-        "ratio": f"{theirs / ours:.2f}", "asked": "2", "of the limit": "", "rounds": rounds,
-    }  # fmt: skip
+    subject = "PSPNet's head, 2048 channels, 60 × 60: peak memory"
+    ours, theirs = (partial(megabytes, call) for call in FORMS)
+    case = Case(subject, "PyTorch", "written out as in mmsegmentation", ours, theirs, 2)
+    row = table_row(case, "MB", *(median(form() for _ in range(rounds)) for form in (ours, theirs)), rounds)
     show(row)
-    put(TABLE, row | machine(), "subject", "framework", "peer")
+    put(TABLE, row | machine(), *KEY)
 
 
 if __name__ == "__main__":

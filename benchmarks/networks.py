@@ -11,6 +11,7 @@ from measure import Case, run
 def cases() -> Iterator[Case]:
     import peers
     import torch
+    from torch.utils.flop_counter import FlopCounterMode
 
     from msvision import torch as msv
     from msvision.port import port
@@ -27,28 +28,37 @@ def cases() -> Iterator[Case]:
     ours = msv.FPN(widths, 256).eval()
     port(theirs.state_dict(), ours)
     last = [level.to(memory_format=torch.channels_last) for level in levels]  # as our backbones hand them on
-    adds = sum(level[0, 0].numel() * 256 * (width + 9 * 256) for level, width in zip(levels, widths))
+    work = sum(level[0, 0].numel() * 256 * (width + 9 * 256) for level, width in zip(levels, widths))
     with torch.inference_mode():
         yield Case("FPN, ResNet-50's widths, 512 × 512", "PyTorch", "torchvision",
-                   lambda: ours(last), lambda: theirs(named), 1.2, adds)  # fmt: skip
+                   lambda: ours(last), lambda: theirs(named), 1.2, work)  # fmt: skip
 
     theirs = deeplabv3_resnet50(weights=None, weights_backbone=None, num_classes=21)
     network = msv.DeepLabV3(msv.resnet50(output_stride=8), classes=21)
     port(theirs.state_dict(), network)
     theirs.eval(), network.eval()
     x = torch.rand(1, 3, 513, 513)
+    pair = torch.rand(2, 3, 257, 257)
+
+    def adds(x):  # convolutions, without the taps of ASPP that fall outside
+        with FlopCounterMode(display=False) as counter:
+            network(x)
+        side = -(-x.shape[2] // 8)
+        inside = sum((side + 2 * max(side - rate, 0)) ** 2 for rate in (12, 24, 36))
+        return counter.get_total_flops() / 2 - len(x) * 2048 * 256 * (27 * side**2 - inside)
+
     with torch.inference_mode():
         yield Case("DeepLab v3, ResNet-50, 513 × 513", "PyTorch", "torchvision",
-                   lambda: network(x), lambda: theirs(x)["out"], 1.5)  # fmt: skip
+                   lambda: network(x), lambda: theirs(x)["out"], 1.5, adds(x))  # fmt: skip
+    work = 3 * adds(pair)  # forwards, and the gradients of maps and of weights
     theirs.train(), network.train()
-    pair = torch.rand(2, 3, 257, 257)
 
     def step(model, output):
         model.zero_grad(set_to_none=True)
         output(model(pair)).square().mean().backward()
 
     yield Case("DeepLab v3, ResNet-50, a step of training, 2 × 257 × 257", "PyTorch", "torchvision",
-               lambda: step(network, lambda y: y), lambda: step(theirs, lambda y: y["out"]), 1.0)  # fmt: skip
+               lambda: step(network, lambda y: y), lambda: step(theirs, lambda y: y["out"]), 1.0, work)  # fmt: skip
 
 
 if __name__ == "__main__":

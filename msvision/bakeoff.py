@@ -14,15 +14,19 @@ import math
 import multiprocessing
 import os
 import platform
+import signal
+import socket
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import numpy as np
 
@@ -114,7 +118,7 @@ def run(
     Parameters
     ----------
     preset : {"smoke", "cpu", "gpu"}
-        How much is computed: in a minute or two to see that all works, on a few cores, or on a GPU.
+        How much is computed: in a few minutes to see that all works, on a few cores, or on a GPU.
     frameworks, models, data
         Which of :data:`FRAMEWORKS`, :data:`MODELS` and :data:`DATA`.
     seeds
@@ -139,7 +143,7 @@ def run(
     Raises
     ------
     ValueError
-        If an argument is not one of those above.
+        If an argument is not one of those above, or nothing answers at ``ray``.
     ModuleNotFoundError
         If ``ray`` is given and Ray is not installed.
 
@@ -285,6 +289,7 @@ def _in_a_process(work: Callable, configuration: dict) -> dict:
 
 def _end_with_parent() -> None:
     """See to it that this process does not outlive the one that started it, even if that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C ends both, at once
 
     def wait() -> None:
         multiprocessing.parent_process().join()
@@ -301,6 +306,7 @@ def _on_ray(address: str, work: Callable, todo: list[dict]) -> Iterator[dict]:
         if error.name != "ray":
             raise
         raise ModuleNotFoundError('a cluster needs Ray: pip install "msvision[ray]"', name="ray") from None
+    _check_reachable(address)
     ray.init(address=address, log_to_driver=False)
     try:
         gpus = 1 if ray.cluster_resources().get("GPU") else 0
@@ -315,6 +321,17 @@ def _on_ray(address: str, work: Callable, todo: list[dict]) -> Iterator[dict]:
                 yield _failure(configuration, error)
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Raise unless somebody listens there; Ray itself would try for many minutes."""
+    where = urlsplit(address if "://" in address else f"//{address}")
+    if where.port is None:  # "auto", "local"
+        return
+    try:
+        socket.create_connection((where.hostname, where.port), timeout=10).close()
+    except OSError as error:
+        raise ValueError(f"ray must be the address of a cluster that answers, got {address!r}: {error}") from None
 
 
 def _attempt(work: Callable, configuration: dict) -> dict:
@@ -351,10 +368,11 @@ def train(configuration: dict) -> dict:
         was loaded and in all, and of GPU memory; ``"versions"`` and ``"hardware"``.
     """
     framework, threads, seed = (configuration[key] for key in ("framework", "threads", "seed"))
-    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     if threads is not None:
         os.environ["OMP_NUM_THREADS"] = str(threads)
-    msv = importlib.import_module(f"msvision.{framework}")
+    with _silent():  # TensorFlow says there that it uses oneDNN, through the progress bar
+        msv = importlib.import_module(f"msvision.{framework}")
     dialect = importlib.import_module(f"msvision.{framework}._bakeoff")
     dialect.prepare(seed, threads)
     loaded = peak_memory()
@@ -438,6 +456,20 @@ def _camvid_metrics(confusions: dict, names: tuple[str, ...]) -> dict:
 def _mean_of(values) -> float:
     """Over the numbers that are there."""
     return _mean(value for value in values if not math.isnan(value))
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Drop what is written to the process's standard error, by native code too."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _image_seconds(classify: Callable, images: np.ndarray) -> float:

@@ -75,6 +75,28 @@ def test_pytorch_s_dilated_convolution(shape, rate, kernel_size, bias):
     assert_agrees("AtrousConvolution", "TensorFlow", against, theirs(x).numpy(), wanted)
 
 
+@pytest.mark.parametrize("out_channels", [256, 250])
+def test_many_channels_are_made_in_parts(out_channels):
+    ours, theirs = pair("AtrousConvolution", 1024, out_channels=out_channels, rate=2)
+    x, upstream = noise((1, 9, 7, 1024)), noise((1, 9, 7, out_channels), seed=1)
+    leaf = nchw(x).requires_grad_()
+    whole = F.conv2d(leaf.double(), ours.weight.double(), ours.bias.double(), padding=2, dilation=2)
+    wanted = torch.autograd.grad((whole * nchw(upstream)).sum(), [leaf, ours.weight, ours.bias])
+    result = ours(leaf)
+    found = torch.autograd.grad((result * nchw(upstream)).sum(), [leaf, ours.weight, ours.bias])
+    picture = tf.constant(x)
+    with tf.GradientTape() as tape:
+        tape.watch(picture)
+        total = tf.reduce_sum(theirs(picture) * upstream)
+    there = tape.gradient(total, [picture, *theirs.trainable_variables])
+    np.testing.assert_allclose(nhwc(result), nhwc(whole), atol=1e-5)
+    np.testing.assert_allclose(theirs(x), nhwc(whole), atol=1e-5)
+    axes = [(0, 2, 3, 1), (2, 3, 1, 0), (0,)]  # TensorFlow's, of the map, the kernel and the bias
+    for here, other, exact, order in zip(found, there, wanted, axes):
+        np.testing.assert_allclose(here, exact, atol=1e-4, rtol=1e-4)
+        np.testing.assert_allclose(other, exact.permute(order), atol=1e-4, rtol=1e-4)
+
+
 @given(shape=shapes, beyond=st.integers(0, 30))
 @settings(max_examples=15)
 def test_at_a_rate_beyond_the_map_only_the_middle_weight_is_left(shape, beyond):

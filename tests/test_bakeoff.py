@@ -111,6 +111,13 @@ def test_bad_input(options, message, tmp_path):
         bakeoff.run(**{"preset": "smoke", "output": tmp_path, "work": cheap} | options)
 
 
+def test_a_cluster_that_does_not_answer(tmp_path):
+    pytest.importorskip("ray")
+    with pytest.raises(ValueError, match=r"ray must be the address .* got '127\.0\.0\.1:1'"):
+        bakeoff.run("smoke", output=tmp_path, ray="127.0.0.1:1", work=cheap)
+    assert not any(tmp_path.iterdir())
+
+
 def test_without_ray_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ModuleNotFoundError, match=r'a cluster needs Ray: pip install "msvision\[ray\]"'):
@@ -190,6 +197,48 @@ def test_killed_ten_times_the_rows_are_those_of_an_undisturbed_run(tmp_path):
         assert without_cost([rows[killed][name]]) == without_cost([row])
     assert {there for _, _, there in started(killed)} == {"False"}  # no run was repeated
     assert 20 <= len(started(killed)) <= 20 + 2 * kills  # and only those in flight were lost
+
+
+STOPPED = """
+import sys, time
+from pathlib import Path
+from msvision import __main__, bakeoff
+
+folder = Path(sys.argv[1])
+
+def work(configuration):
+    with open(folder / "log", "a") as log:
+        log.write(configuration["framework"] + "\\n")
+    while configuration["framework"] == "tensorflow":
+        try:
+            time.sleep(60)
+        except KeyboardInterrupt:
+            pass  # as native code, which does not look for it
+    return {"metrics": {"mean_iou": 0.5}, "parameters": 7, "cost": {"memory": 1}}
+
+if __name__ == "__main__":
+    bakeoff.train = work
+    options = "--preset smoke --models FCN --data digits --workers 1 --output".split()
+    sys.exit(__main__.main(["run", "bakeoff", *options, str(folder / "rows")]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs groups of processes")
+def test_ctrl_c_ends_it_at_once_and_without_a_traceback(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(STOPPED)
+    command = [sys.executable, str(script), str(tmp_path)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        wait_for(lambda: len(started(tmp_path)) == 2)
+        os.killpg(process.pid, signal.SIGINT)
+        _, complaint = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert complaint.splitlines()[-1] == "stopped; the same command goes on from here"
+    assert "Traceback" not in complaint and "Fatal" not in complaint
+    assert [path.name for path in (tmp_path / "rows").iterdir()] == ["digits-torch-FCN-0.json"]
 
 
 @pytest.mark.slow
@@ -306,9 +355,12 @@ def numbers(module):
 
 
 @pytest.mark.slow
-def test_the_same_runs_give_the_same_rows(tmp_path):
+def test_the_same_runs_give_the_same_rows(tmp_path, monkeypatch, capfd):
     options = {"preset": "smoke", "models": ("FCN",), "data": ("digits",)}
-    once, again = (bakeoff.run(**options, output=tmp_path / name) for name in ("once", "again"))
+    once = bakeoff.run(**options, output=tmp_path / "once")
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")  # as it is where nobody says otherwise
+    again = bakeoff.run(**options, output=tmp_path / "again")
+    assert "oneDNN" not in capfd.readouterr().err
     assert [row.get("error") for row in once] == [None, None]
     assert without_cost(once) == without_cost(again)
     assert once[0]["parameters"] == once[1]["parameters"] > 0

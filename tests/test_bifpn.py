@@ -106,11 +106,15 @@ def test_weights_are_normalised_once(weights):
     maps = levels_of((9, 16), [4, 4, 4])
     maps = [maps[0], maps[0].flip(2), maps[0].flip(3)]
     positive = np.maximum(weights, 0)
-    wanted = sum(w * x.double().numpy() for w, x in zip(positive / (positive.sum() + 1e-4), maps))
+    once = positive / (positive.sum() + 1e-4)
+    wanted, copies = (
+        sum(w * x.double().numpy() for w, x in zip(by, maps)) for by in (once, once / (once.sum() + 1e-4))
+    )
     ours = weighted_mean_torch(maps, torch.tensor(weights), "fast")
     theirs = weighted_mean_tensorflow(to_tensorflow(maps), tf.constant(weights), "fast")
     np.testing.assert_allclose(ours, wanted, atol=1e-6)
     np.testing.assert_allclose(to_numpy([theirs])[0], wanted, atol=1e-6)
+    assert np.abs(copies - wanted).max() > 1e-5
 
 
 def test_every_weight_counts_and_learns():

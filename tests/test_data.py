@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 
 import keras
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from msvision import data
+from msvision import torch as msv_torch
 from msvision.data import drawing, samples
 
 SCENES = {
@@ -109,6 +111,19 @@ def test_sizes_of_signs_are_as_asked_for():
     few = data.digit_scenes(40, diameters=(14, 18), objects=(2, 2))
     assert ((few.sizes >= 14) & (few.sizes <= 18)).all()
     assert set(np.unique(data.digit_scenes(60, classes=(5, 9)).labels)) == {0, 1, 2}
+
+
+def test_scenes_are_made_faster_than_a_network_learns_from_them():
+    def seconds(work):
+        work(2)  # loads what is loaded once
+        started = time.process_time()
+        work(64)
+        return time.process_time() - started
+
+    network = msv_torch.FPNSegmenter(msv_torch.SimpleBackbone(1, (16, 24, 32, 48)), 6, 32, 32)  # chapter 6
+    scenes = data.digit_scenes(64)
+    learning = seconds(lambda count: msv_torch.fit(network, scenes[:count], epochs=1, batch_size=2))
+    assert seconds(data.digit_scenes) < learning / 4
 
 
 def test_training_and_validation_share_no_digit_and_no_texture():

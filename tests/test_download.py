@@ -206,9 +206,9 @@ def test_a_fault_that_passes_is_not_noticed(animals, server, tmp_path, fault):
     "fault, error, message",
     [
         ("absent", FileNotFoundError, rf"{ARCHIVE} is not there any more \(HTTP 404\)"),
-        ("busy", OSError, "503 Server Error"),
+        ("busy", OSError, "^fetching cats_vs_dogs failed: 503 Server Error.*; run this again, it goes on from here$"),
         ("corrupted", ValueError, "does not match the known hash"),
-        ("breaks off", OSError, "Connection broken|IncompleteRead"),
+        ("breaks off", OSError, "^fetching cats_vs_dogs failed: Connection broken: Incomp.*; run this again, it goes"),
     ],
 )
 def test_a_fault_that_stays_is_an_error_and_leaves_no_data_set(animals, server, tmp_path, fault, error, message):
@@ -222,6 +222,13 @@ def test_a_fault_that_stays_is_an_error_and_leaves_no_data_set(animals, server, 
     server.faults.clear()
     get("cats_vs_dogs", tmp_path, animals)
     assert len(everything_in(tmp_path / "cats_vs_dogs")) == 13
+
+
+def test_a_server_that_does_not_answer_is_an_error_in_one_line(server, animals, tmp_path):
+    server.server_close()
+    server.shutdown()
+    with pytest.raises(OSError, match=r"^fetching cats_vs_dogs failed: .*[Cc]onnection.*; run this again"):
+        get("cats_vs_dogs", tmp_path, animals)
 
 
 def test_an_interrupted_download_goes_on_where_it_was(animals, server, tmp_path, monkeypatch):

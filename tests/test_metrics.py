@@ -1,5 +1,7 @@
-"""Metrics against their definitions, written out slowly."""
+"""Metrics against their definitions, written out slowly, and against other libraries."""
 
+import contextlib
+import io
 import math
 
 import numpy as np
@@ -100,6 +102,62 @@ def test_what_is_right_has_an_average_precision_of_one(scene):
     result = average_precision(predictions, truths, classes=2, iou_threshold=1.0)
     seen = np.unique(np.concatenate([labels for _, labels in truths]))
     assert (result[seen] == 1).all() and np.isnan(np.delete(result, seen)).all()
+
+
+def crowd(rng):
+    """Images of three classes whose objects overlap, and predictions around them: many score alike, or lie between two."""
+    predictions, truths = [], []
+    for _ in range(3):
+        corners = 4 * rng.integers(0, 8, (rng.integers(0, 10), 2))
+        true = np.hstack([corners, corners + rng.choice((8, 16), (len(corners), 1))]).astype(float)
+        labels = rng.integers(0, 3, len(true))
+        repeats = rng.integers(0, 3, len(true))
+        found = np.vstack([np.repeat(true, repeats, 0), [[0, 0, 16, 16]]])
+        found += np.tile(4 * rng.integers(-1, 2, (len(found), 2)), 2)
+        names = np.append(np.repeat(labels, repeats), 0)
+        names = np.where(rng.random(len(names)) < 0.2, rng.integers(0, 3, len(names)), names)
+        predictions.append((found, rng.integers(1, 20, len(found)) / 20, names))
+        truths.append((true, labels))
+    return predictions, truths
+
+
+def average_precision_of_coco(predictions, truths, classes, thresholds, sizes):
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    def entries(images):
+        for number, (boxes, *_, labels) in enumerate(images, 1):
+            for box, label in zip(boxes, labels):
+                wide, high = box[2:] - box[:2]
+                of_box = {"bbox": [*box[:2], wide, high], "area": wide * high, "iscrowd": 0}
+                yield {"image_id": number, "category_id": int(label) + 1, **of_box}
+
+    images, kinds = ([{"id": n + 1} for n in range(count)] for count in (len(truths), classes))
+    objects = [{"id": number, **entry} for number, entry in enumerate(entries(truths), 1)]
+    scores = np.concatenate([scores for _, scores, _ in predictions])
+    with contextlib.redirect_stdout(io.StringIO()):
+        there = COCO()
+        there.dataset = {"images": images, "categories": kinds, "annotations": objects, "info": {}}
+        there.createIndex()
+        found = there.loadRes([{**entry, "score": score} for entry, score in zip(entries(predictions), scores)])
+        coco = COCOeval(there, found, "bbox")
+        coco.params.iouThrs, coco.params.maxDets = np.array(thresholds), [100]
+        coco.params.areaRng, coco.params.areaRngLbl = [[sizes[0] ** 2, min(sizes[1] ** 2, 1e10)]], ["these"]
+        coco.evaluate()
+        coco.accumulate()
+    precision = coco.eval["precision"][..., 0, 0]  # (thresholds, recalls, classes)
+    return np.where((precision == -1).all(1), np.nan, precision.mean(1))
+
+
+@pytest.mark.parametrize("sizes", [(0, math.inf), (0, 12), (12, 25)])
+def test_average_precision_is_pycocotools(sizes):
+    rng, thresholds = np.random.default_rng(0), (0.1, 0.3, 0.5, 0.75)
+    for _ in range(30):
+        scene = crowd(rng)
+        result = average_precision(*scene, 3, thresholds, sizes)
+        wanted = average_precision_of_coco(*scene, 3, thresholds, sizes)
+        assert (np.isnan(result) == np.isnan(wanted)).all()
+        assert_agrees("average_precision", "NumPy", "pycocotools", *map(np.nan_to_num, (result, wanted)), 1e-12)
 
 
 def test_worked_out_by_hand():

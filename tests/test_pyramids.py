@@ -115,6 +115,48 @@ def test_down_and_up_are_opencv_s(msv, shape):
             assert_agrees("upsample", framework, "cv2.pyrUp, to every size", ours_fine[..., channel], up, 1e-6)
 
 
+LARGE = [(1, 512, 512, 1), (2, 363, 401, 3), (1, 400, 399, 2), (1, 4, 40000, 1), (1, 5, 40000, 1), (1, 40000, 5, 1)]
+
+
+@both
+@pytest.mark.parametrize("shape", LARGE)
+def test_large_pictures_go_another_way_to_the_same_place(msv, shape):
+    x = noise(shape)
+    small = msv.downsample(x)
+    expected = [cv2.pyrDown(image).reshape(small.shape[1:]) for image in x]
+    close(small, np.stack(expected), 1e-6)
+
+
+def test_gradient_of_a_large_picture():
+    x, weights = noise((1, 511, 514, 3)), noise((1, 256, 257, 3), 1)
+    exact = torch.from_numpy(x).double().movedim(-1, 1).requires_grad_()  # 64 bits go the plain way
+    (msv_torch.downsample(exact) * torch.from_numpy(weights).movedim(-1, 1)).sum().backward()
+    leaf = torch.from_numpy(x).movedim(-1, 1).requires_grad_()
+    (msv_torch.downsample(leaf) * torch.from_numpy(weights).movedim(-1, 1)).sum().backward()
+    close(leaf.grad, exact.grad)
+    picture = tf.constant(x)
+    for downsample in (msv_tensorflow.downsample, tf.function(msv_tensorflow.downsample)):
+        with tf.GradientTape() as tape:
+            tape.watch(picture)
+            loss = tf.reduce_sum(downsample(picture) * weights)
+        close(tape.gradient(loss, picture), exact.grad.movedim(1, -1))
+
+
+@both
+def test_a_hole_in_a_large_picture_stays_where_it_is(msv):
+    x = noise((1, 400, 400, 1))
+    x[0, 200, 101] = np.nan
+    rows, columns = np.nonzero(np.isnan(msv.downsample(x)[0, ..., 0]))
+    assert set(rows) == {99, 100, 101} and set(columns) == {50, 51}
+
+
+def test_a_graph_that_does_not_know_the_number_of_pictures():
+    x = noise((2, 200, 131, 3))
+    graph = tf.function(msv_tensorflow.downsample, input_signature=[tf.TensorSpec((None, 200, 131, 3))])
+    close(graph(x), msv_tensorflow.downsample(x))
+    assert graph.get_concrete_function().output_shapes == (None, 100, 66, 3)
+
+
 @both
 @given(levels=st.integers(1, 4), height=st.integers(1, 4), width=st.integers(1, 4), channels=st.integers(1, 3))
 def test_the_stack_sampled_is_the_pyramid(msv, levels, height, width, channels):

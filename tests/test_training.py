@@ -23,7 +23,7 @@ from torch import nn
 from msvision import tensorflow as msv_tensorflow
 from msvision import torch as msv_torch
 from msvision import training
-from msvision.data import digits
+from msvision.data import digit_scenes, digits
 from msvision.port import port
 
 FRAMEWORKS = {"torch": msv_torch, "tensorflow": msv_tensorflow}
@@ -175,6 +175,38 @@ def test_losses_of_both_frameworks_agree(data, options):
     wanted, actual = (np.array(losses[framework]) for framework in FRAMEWORKS)
     assert len(wanted) == 20 and wanted[-4:].mean() < wanted[:4].mean() - 0.02
     assert_agrees("fit", "TensorFlow", "PyTorch, losses of 20 steps", actual, wanted, 1e-3)
+
+
+def test_a_deep_network_takes_the_same_steps_in_double_precision():
+    """In single precision rounding soon decides which values a ReLU lets through, and losses part."""
+    torch.manual_seed(0)
+    ours = msv_torch.FPNSegmenter(msv_torch.SimpleBackbone(1, (8, 16, 24)), 6, 8, 8).double()
+    backbone = msv_tensorflow.SimpleBackbone((8, 16, 24), dtype="float64")
+    theirs = msv_tensorflow.FPNSegmenter(backbone, 6, 8, 8, dtype="float64")
+    theirs.build((None, None, None, 1))
+    port(ours, theirs)
+    variables, optimiser = theirs.trainable_variables, torch.optim.SGD(ours.parameters(), lr=0.05)
+
+    @tf.function
+    def step(images, labels):
+        with tf.GradientTape() as tape:
+            loss = msv_tensorflow.cross_entropy(theirs(images, training=True), labels)
+        for variable, gradient in zip(variables, tape.gradient(loss, [variable.value for variable in variables])):
+            variable.assign_sub(0.05 * gradient)
+        return loss
+
+    wanted, actual = [], []
+    scenes = digit_scenes(20, size=40, diameters=(12, 32))
+    for images, labels in training.Plan(scenes, steps=20, batch_size=4).batches():
+        images = images.astype("float64")
+        loss = msv_torch.cross_entropy(ours(torch.tensor(images).movedim(-1, 1)), torch.tensor(labels))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        wanted.append(loss.item())
+        actual.append(float(step(tf.constant(images), tf.constant(labels))))
+    assert wanted[-1] < wanted[0] - 0.5
+    np.testing.assert_allclose(actual, wanted, rtol=1e-8)
 
 
 @quiet

@@ -111,6 +111,7 @@ def folded(source: str, tag: str, what: str) -> nbformat.NotebookNode:
 def chapter(number: int, title: str) -> nbformat.NotebookNode:
     pattern = nbformat.read(PATTERN, as_version=4)
     code = [cell for cell in pattern.cells if cell.cell_type == "code"]
+    code[0].source = re.sub(r'(install -q ".+?").*', r"\1", code[0].source)  # what chapter 1 needs besides, not all do
     notebook = new_notebook(metadata=pattern.metadata)
     notebook.cells = [
         new_markdown_cell(OPENING.format(title=title)),

@@ -1,4 +1,4 @@
-"""The directive ``{claims}``: everything that the chapters claim, with what was measured, as tables.
+"""The directive ``{claims}``: everything that the chapters claim, with what was measured, as tables; and ``{claim}``: one.
 
 The claims are read from the outputs that are committed with the notebooks, so the page says what the chapters show.
 """
@@ -6,7 +6,7 @@ The claims are read from the outputs that are committed with the notebooks, so t
 from __future__ import annotations
 
 from docutils import nodes
-from msvision.claims import claims_of
+from msvision.claims import MIME, claims_of
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
@@ -56,6 +56,25 @@ class Claims(SphinxDirective):
         return [nodes.paragraph("", f"The book makes {count(total)} so far."), *listing]
 
 
+class Claim(SphinxDirective):
+    """The card of a chapter's claim, as it stands there; its argument is the chapter's file, its content how it begins."""
+
+    has_content = True
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        docname, start = f"book/{self.arguments[0]}", " ".join(self.content)
+        self.env.note_dependency(f"{docname}.ipynb")
+        cells = chapters(self.env.app)[docname]["cells"]
+        shown = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
+        cards = [
+            "".join(data["text/html"]) for data in shown if data.get(MIME, {}).get("sentence", "").startswith(start)
+        ]
+        if len(cards) != 1:
+            raise self.error(f"{len(cards)} claims of {docname} begin with {start!r}")
+        return [nodes.raw("", cards[0], format="html")]
+
+
 def count(number: int) -> str:
     return f"{number} claim" if number == 1 else f"{number} claims"
 
@@ -69,5 +88,6 @@ def when_notebook_changed(app: Sphinx, env, added: set, changed: set, removed: s
 
 def setup(app: Sphinx) -> dict:
     app.add_directive("claims", Claims)
+    app.add_directive("claim", Claim)
     app.connect("env-get-outdated", when_notebook_changed)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -7,6 +7,7 @@ The notebooks themselves stay as they are: what a reader of Colab sees has no di
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import sys
@@ -29,7 +30,12 @@ logger = logging.getLogger(__name__)
 OTHER_FORMS = {
     "anti-aliasing": "antialiasing",
     "dilated convolution": "atrous convolution",
+    "atrous spatial pyramid pooling": "ASPP",
+    "feature pyramid network": "FPN",
+    "feature pyramid": "FPN",
+    "lateral connection": "lateral",
     "mIoU": "mean intersection over union",
+    "mean IoU": "mean intersection over union",
     "SPP": "spatial pyramid pooling",
     "pyramid pooling": "pyramid pooling module",
     "resizer": "learnable resizer",
@@ -56,14 +62,21 @@ def link(app: Sphinx, words: str, domain: str, kind: str, target: str, classes: 
 
 
 def uses(notebook: dict) -> Counter[str]:
-    """How often the code of a chapter says each name of the package, by its full name."""
+    """How often a chapter says each name of the package, by its full name: in its code, and `so` in its text.
+
+    Names are the same in both frameworks, so what is said of one counts for the other as well.
+    """
+    public = set(importlib.import_module("msvision.torch").__all__)
     meaning: dict[str, str] = {}
     found: Counter[str] = Counter()
     for cell in notebook["cells"]:
+        source = "".join(cell["source"])
         if cell["cell_type"] != "code":
+            for short in public.intersection(re.findall(r"`(\w+)(?:\(.*?\))?`", source)):
+                found.update(in_all(f"msvision.torch.{short}"))
             continue
         try:
-            tree = ast.parse("".join(cell["source"]))
+            tree = ast.parse(source)
         except SyntaxError:  # the cell that installs, with its %pip
             continue
         for node in ast.walk(tree):
@@ -71,10 +84,17 @@ def uses(notebook: dict) -> Counter[str]:
                 meaning |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
         for node in ast.walk(tree):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in meaning:
-                found[f"{meaning[node.value.id]}.{node.attr}"] += 1
+                found.update(in_all(f"{meaning[node.value.id]}.{node.attr}"))
             elif isinstance(node, ast.Name) and node.id in meaning:
-                found[meaning[node.id]] += 1
+                found.update(in_all(meaning[node.id]))
     return found
+
+
+def in_all(name: str) -> list[str]:
+    """A name of one framework by its full names in all; any other as it is."""
+    package, _, short = name.rpartition(".")
+    of_a_framework = package.removeprefix("msvision.") in LABELS
+    return [f"msvision.{framework}.{short}" for framework in LABELS] if of_a_framework else [name]
 
 
 def read_chapters(app: Sphinx) -> None:

@@ -24,6 +24,7 @@ INLINE = re.compile(r"<script(?![^>]*\bsrc=)[^>]*>(.*?)</script>", re.DOTALL)
 HANDLER = re.compile(r'\son\w+="([^"]*)"')
 ICON = re.compile(r'"?([a-z0-9-]+)"?:\[\d+,\d+,\[([^\]]*)\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?')
 MATHJAX = ("tex-chtml.js", "output/chtml/fonts/", "input/tex/extensions/")
+SEARCH = re.compile(r'\s*<script src="[^"]*(?:searchtools|language_data|searchindex)\.js[^"]*"></script>')
 # The reference pages import the package, and TensorFlow would greet the reader of the build's log.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -74,6 +75,15 @@ def drop_remote_scripts(app: Sphinx, pagename: str, templatename: str, context: 
         context[key] = [item for item in context.get(key, []) if is_local(item)]
 
 
+def drop_unused_search(app: Sphinx, exception: Exception | None) -> None:
+    """Leave the index of all words to the page that searches; the theme loads it everywhere, for a search as one types."""
+    if exception or app.builder.format != "html" or app.config.html_theme_options.get("search_as_you_type"):
+        return
+    for page in Path(app.outdir).rglob("*.html"):
+        if page.name != "search.html" and "_static" not in page.relative_to(app.outdir).parts:
+            page.write_text(SEARCH.sub("", page.read_text(encoding="utf8")), encoding="utf8")
+
+
 def add_to_head(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
     """A style for readers without JavaScript."""
     style = context["pathto"]("_static/noscript.css", 1)
@@ -116,6 +126,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("html-page-context", drop_remote_scripts, priority=999)
     app.connect("html-page-context", add_to_head, priority=999)
     app.connect("build-finished", keep_used_icons)
+    app.connect("build-finished", drop_unused_search)
     app.connect("build-finished", allow_own_scripts_only)
     app.add_css_file("site.css")
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -106,6 +106,11 @@ def get(name: str, folder: str | Path | None = None, source: Source | None = Non
             try:
                 _fetch(source, arriving)
                 os.replace(source.unpack(arriving), whole)
+            except requests.RequestException as error:
+                reason = error
+                while isinstance(reason, Exception) and reason.args:  # one inside the other
+                    reason = reason.args[0]
+                raise OSError(f"fetching {name} failed: {reason}; run this again, it goes on from here") from error
             except OSError as error:
                 if error.errno == errno.ENOSPC:
                     message = f"no space left for {name} in {root}: make room and run this again, it goes on from here"

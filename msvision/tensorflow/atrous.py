@@ -13,7 +13,7 @@ import tensorflow as tf
 from msvision import checks, geometry
 from msvision.tensorflow._layers import BatchNorm, Sequential
 from msvision.tensorflow.pooling import _pool
-from msvision.tensorflow.pyramids import _image, _size
+from msvision.tensorflow.pyramids import _has_gpu, _image, _size
 
 
 @keras.saving.register_keras_serializable("msvision")
@@ -253,9 +253,21 @@ def _atrous(x: tf.Tensor, kernel: tf.Tensor, rate: int) -> tf.Tensor:
             turned = tf.transpose(tf.reverse(kernel, (0, 1)), (0, 1, 3, 2))
             return _atrous(upstream, turned, rate), _kernel_gradient(x, upstream, tuple(kernel.shape), rate)
 
-        return tf.nn.conv2d(x, kernel, 1, "SAME", dilations=rate), gradient
+        return _convolved(x, kernel, rate), gradient
 
     return convolve(x, kernel)
+
+
+def _convolved(x: tf.Tensor, kernel: tf.Tensor, rate: int) -> tf.Tensor:
+    count, rest = divmod(kernel.shape[3], 64)
+    if rest or count == 1 or kernel.shape.num_elements() < 2**21 or _has_gpu():
+        return tf.nn.conv2d(x, kernel, 1, "SAME", dilations=rate)
+    # 64 channels of the result at a time, one after the other: their weights stay in the processor's cache
+    parts = []
+    for part in tf.split(kernel, count, 3):
+        with tf.control_dependencies(parts[-1:]):
+            parts.append(tf.nn.conv2d(x, part, 1, "SAME", dilations=rate))
+    return tf.concat(parts, 3)
 
 
 def _kernel_gradient(x: tf.Tensor, upstream: tf.Tensor, shape: tuple, rate: int) -> tf.Tensor:

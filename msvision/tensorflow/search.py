@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 import keras
@@ -18,7 +19,7 @@ from tqdm.auto import tqdm
 from msvision import checks, geometry
 from msvision.tensorflow.pyramids import _binomial, _image, gaussian_pyramid, upsample
 
-BLOCK = 448  # the most places in each direction that are correlated at once
+BLOCK = 1024  # the most places in each direction that are correlated at once
 
 
 class Match(NamedTuple):
@@ -278,11 +279,16 @@ def deep_dream(
 
 def _scores(x: tf.Tensor, template: tf.Tensor) -> tf.Tensor:
     """Correlation coefficients at every place, shape (N, H - h + 1, W - w + 1), in double precision."""
-    (h, w), rows = template.shape[1:3], []
-    for top, bottom, above in _blocks(x.shape[1] - h + 1):
+    x, template, (h, w), rows = tf.cast(x, tf.float64), tf.cast(template, tf.float64), template.shape[1:3], []
+    tall, wide = (_blocks(n) for n in (x.shape[1] - h + 1, x.shape[2] - w + 1))
+    # all blocks are equally large; a place whose template fits sees no wrapped edge
+    size = [geometry.fast_length(blocks[0][1] + n - 1) for blocks, n in ((tall, h), (wide, w))]
+    if len(tall) == len(wide) == 1:
+        return _correlation(x, template, size)
+    for top, bottom, above in tall:
         row = [
-            _correlation(x[:, top : bottom + h - 1, left : right + w - 1], template)[:, above:, before:]
-            for left, right, before in _blocks(x.shape[2] - w + 1)
+            _correlation(x[:, top : bottom + h - 1, left : right + w - 1], template, size)[:, above:, before:]
+            for left, right, before in wide
         ]
         rows.append(tf.concat(row, 2))
     return tf.concat(rows, 1)
@@ -292,49 +298,68 @@ def _blocks(places: int) -> list[tuple[int, int, int]]:
     return geometry.tiles(places, math.ceil(places / math.ceil(places / BLOCK)))
 
 
-def _correlation(x: tf.Tensor, template: tf.Tensor) -> tf.Tensor:
-    """The same for a block small enough for the processor's cache."""
-    (height, width), (h, w) = x.shape[1:3], template.shape[1:3]
-    x, flat = _centred(x)
-    template, template_flat = _centred(template)
-    size = geometry.fast_length(height), geometry.fast_length(width)  # a place whose template fits sees no wrapped edge
-    spectrum = tf.signal.rfft2d(x, size) * tf.math.conj(tf.signal.rfft2d(template, size))
-    products = tf.signal.irfft2d(tf.reduce_sum(spectrum, 1), size)[:, : height - h + 1, : width - w + 1]
-    squares = _box(tf.reduce_sum(tf.square(x), 1), h, w) - tf.reduce_sum(tf.square(_box(x, h, w)), 1) / (h * w)
+@tf.function(input_signature=[*2 * [tf.TensorSpec((None,) * 4, tf.float64)], tf.TensorSpec((2,), tf.int32)])
+def _correlation(x, template, size):
+    """The same for a block."""
+    window = tf.shape(template)[1:3]
+    height, width = tf.unstack(tf.shape(x)[1:3] - window + 1)
+    pixels = tf.cast(tf.reduce_prod(window), tf.float64)
+    (x, flat), (template, template_flat) = _centred(x), _centred(template)
+
+    def at_places(spectrum):
+        return tf.signal.irfft2d(spectrum, size)[..., :height, :width]
+
+    spectrum, spectrum_of_squares = (tf.signal.rfft2d(a, size) for a in (x, tf.reduce_sum(tf.square(x), 1)))
+    sought, ones = (tf.math.conj(tf.signal.rfft2d(a, size)) for a in (template, tf.ones(window, tf.float64)))
+    products = at_places(tf.reduce_sum(spectrum * sought, 1))
+    sums, sums_of_squares = (
+        at_places(spectrum * ones),
+        at_places(spectrum_of_squares * ones),
+    )  # over each place's window
+    squares = sums_of_squares - tf.reduce_sum(tf.square(sums), 1) / pixels
     norm = tf.reduce_sum(tf.square(template), (1, 2, 3))[:, None, None]
-    varies = (squares > flat * h * w) & (norm > template_flat * h * w)
-    scores = products / tf.sqrt(tf.where(varies, squares * norm, 1.0))
-    return tf.where(varies, tf.clip_by_value(scores, -1.0, 1.0), 0.0)
+    varies = (squares > flat * pixels) & (norm > template_flat * pixels)
+    return tf.clip_by_value(products / tf.sqrt(tf.where(varies, squares * norm, np.inf)), -1.0, 1.0)
 
 
 def _centred(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """Channels (N, C, H, W) without their mean, and the mean square of a pixel below which the rest is rounding error."""
-    x = tf.transpose(tf.cast(x, tf.float64), (0, 3, 1, 2))
-    flat = x.shape[1] * (1e-6 * tf.reduce_max(tf.abs(x), (1, 2, 3))) ** 2
+    x = tf.transpose(x, (0, 3, 1, 2))
+    flat = tf.cast(tf.shape(x)[1], tf.float64) * (1e-6 * tf.reduce_max(tf.abs(x), (1, 2, 3))) ** 2
     return x - tf.reduce_mean(x, (2, 3), keepdims=True), flat[:, None, None]
-
-
-def _box(x: tf.Tensor, h: int, w: int) -> tf.Tensor:
-    """Sums over all windows of h × w pixels, of the last two dimensions."""
-    rows = tf.cumsum(x, -2)
-    x = tf.concat((rows[..., h - 1 : h, :], rows[..., h:, :] - rows[..., :-h, :]), -2)
-    columns = tf.cumsum(x, -1)
-    return tf.concat((columns[..., w - 1 : w], columns[..., w:] - columns[..., :-w]), -1)
 
 
 def _best(scores: tf.Tensor, count: int, radius: int) -> tuple[tf.Tensor, tf.Tensor]:
     """The ``count`` highest scores that are not within ``radius`` of a higher one: places (N, count, 2), scores."""
-    rows, columns = (tf.range(n, dtype=tf.int64) for n in scores.shape[1:])
-    flat, order, found = (len(scores), -1), _order(scores), []
-    for _ in range(count):
-        place = tf.argmax(tf.reshape(order, flat), 1)
-        row, column = place // len(columns), place % len(columns)
-        found.append(tf.stack((row, column), 1))
-        near_row = tf.abs(rows - row[:, None]) <= radius
-        near_column = tf.abs(columns - column[:, None]) <= radius
-        order = tf.where(near_row[:, :, None] & near_column[:, None, :], tf.constant(-np.inf, order.dtype), order)
-    found = tf.stack(found, 1)
-    return found, tf.gather(tf.reshape(scores, flat), found[..., 0] * len(columns) + found[..., 1], batch_dims=1)
+    return _best_finder(count, radius)(scores)
+
+
+@cache
+def _best_finder(count: int, radius: int) -> tf.types.experimental.PolymorphicFunction:
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None), tf.float64)])
+    def best_places(scores):
+        order, found = _order(scores), []
+        images, columns = tf.range(tf.shape(scores)[0])[:, None], tf.range(tf.shape(scores)[2])
+
+        def left(rows):  # what is left of these rows (N, R), away from the places found so far
+            values = tf.gather(order, rows, batch_dims=1)
+            for place in found:
+                near_row = tf.abs(rows - place[:, :1]) <= radius
+                near = near_row[:, :, None] & (tf.abs(columns - place[:, 1:]) <= radius)[:, None]
+                values = tf.where(near, tf.constant(-np.inf, values.dtype), values)
+            return values
+
+        best = tf.reduce_max(order, 2)  # of each row
+        for _ in range(count):
+            row = tf.argmax(best, 1, tf.int32)[:, None]
+            found.append(tf.concat((row, tf.argmax(left(row), 2, tf.int32)), 1))
+            rows = tf.clip_by_value(row + tf.range(-radius, radius + 1), 0, tf.shape(scores)[1] - 1)
+            places = tf.stack((tf.broadcast_to(images, tf.shape(rows)), rows), 2)
+            best = tf.tensor_scatter_nd_update(best, places, tf.reduce_max(left(rows), 2))
+        places = tf.stack(found, 1)
+        return tf.cast(places, tf.int64), tf.gather_nd(scores, places, batch_dims=1)
+
+    return best_places
 
 
 def _order(scores: tf.Tensor) -> tf.Tensor:
@@ -348,10 +373,9 @@ def _search_around(x: tf.Tensor, template: tf.Tensor, centres: tf.Tensor, radius
     last = np.array([x.shape[1] - h, x.shape[2] - w])
     reach = np.minimum(last, 2 * radius)
     first = tf.clip_by_value(centres - radius, 0, last - reach)  # a window at the edge moves inwards
-    rows = first[..., 0, None] + np.arange(reach[0] + h)
-    columns = first[..., 1, None] + np.arange(reach[1] + w)
-    windows = tf.gather(tf.gather(x, rows, axis=1, batch_dims=1), columns, axis=3, batch_dims=2)
-    windows = tf.reshape(windows, (n * k, *windows.shape[2:]))  # (N K, rows, columns, C)
+    size = (1, reach[0] + h, reach[1] + w, -1)
+    corners = ((image, *corner, 0) for image, places in enumerate(first.numpy()) for corner in places)
+    windows = tf.concat([tf.slice(x, corner, size) for corner in corners], 0)  # (N K, rows, columns, C)
     if len(template) > 1:
         template = tf.repeat(template, k, 0)
     found, scores = _best(_scores(windows, template), 1, 0)

@@ -104,8 +104,9 @@ def fit(
     That is the same as one process with the whole batch but for BatchNorm: each process normalises with the statistics of
     its share, and the running ones are averaged.
 
-    From the same parameters, losses are those of ``msvision.torch.fit`` up to rounding, which AdamW magnifies where a
-    gradient is almost zero: epsilon, momentum and weight decay are defined here as in PyTorch. Dropout draws other numbers.
+    From the same parameters, losses are those of ``msvision.torch.fit`` up to rounding: epsilon, momentum and weight decay
+    are defined here as in PyTorch. AdamW magnifies rounding where a gradient is almost zero, and ReLU where a value is:
+    over 20 steps, losses of a small network agree to 0.001, those of a deep one to about 0.02. Dropout draws other numbers.
 
     Examples
     --------

@@ -160,7 +160,9 @@ class ContextConvolution(nn.Conv2d):
             taps = torch.einsum("ncab,ocij->noiajb", grid, weight).flatten(4).flatten(2, 3)
             columns.append(taps @ self._windows(grid.shape[3], width, x).T)
             rows.append(self._windows(grid.shape[2], height, x))
-        return F.conv2d(x, here, padding="same") + torch.cat(rows, 1) @ torch.cat(columns, 2)
+        x = channels_last(x)  # once, not for each part
+        parts = [F.conv2d(x, weight, padding="same") for weight in here.split(128)]  # a part of the weights is copied
+        return torch.cat(parts, 1) + torch.cat(rows, 1) @ torch.cat(columns, 2)
 
     def _windows(self, size: int, out_size: int, x: Tensor) -> Tensor:
         return geometry.interpolation_windows(size, out_size, self.kernel_size[0], torch).to(x.device, x.dtype)

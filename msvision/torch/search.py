@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from msvision import checks, geometry
 from msvision.torch.pyramids import _binomial, _check, gaussian_pyramid, upsample
 
-BLOCK = 448  # the most places in each direction that are correlated at once
+BLOCK = 1024  # the most places in each direction that are correlated at once
 
 
 class Match(NamedTuple):
@@ -275,10 +275,13 @@ def deep_dream(
 def _scores(x: Tensor, template: Tensor) -> Tensor:
     """Correlation coefficients at every place, shape (N, H - h + 1, W - w + 1), in double precision."""
     (h, w), rows = template.shape[2:], []
-    for top, bottom, above in _blocks(x.shape[2] - h + 1):
+    tall, wide = (_blocks(n) for n in (x.shape[2] - h + 1, x.shape[3] - w + 1))
+    # all blocks are equally large; a place whose template fits sees no wrapped edge
+    size = [geometry.fast_length(blocks[0][1] + n - 1) for blocks, n in ((tall, h), (wide, w))]
+    for top, bottom, above in tall:
         row = [
-            _correlation(x[:, :, top : bottom + h - 1, left : right + w - 1], template)[:, above:, before:]
-            for left, right, before in _blocks(x.shape[3] - w + 1)
+            _correlation(x[:, :, top : bottom + h - 1, left : right + w - 1], template, size)[:, above:, before:]
+            for left, right, before in wide
         ]
         rows.append(torch.cat(row, 2))
     return torch.cat(rows, 1)
@@ -288,19 +291,17 @@ def _blocks(places: int) -> list[tuple[int, int, int]]:
     return geometry.tiles(places, math.ceil(places / math.ceil(places / BLOCK)))
 
 
-def _correlation(x: Tensor, template: Tensor) -> Tensor:
-    """The same for a block small enough for the processor's cache."""
-    (height, width), (h, w) = x.shape[2:], template.shape[2:]
-    x, flat = _centred(x)
-    template, template_flat = _centred(template)
-    size = geometry.fast_length(height), geometry.fast_length(width)  # a place whose template fits sees no wrapped edge
-    spectrum = torch.fft.rfft2(x, size) * torch.fft.rfft2(template, size).conj()
-    products = torch.fft.irfft2(spectrum.sum(1), size)[:, : height - h + 1, : width - w + 1]
-    squares = _box(x.square().sum(1), h, w) - _box(x, h, w).square().sum(1) / (h * w)
+def _correlation(x: Tensor, template: Tensor, size: list[int]) -> Tensor:
+    """The same for a block."""
+    h, w = template.shape[2:]
+    (x, flat), (template, template_flat) = _centred(x), _centred(template)
+    sought = torch.fft.fft(torch.fft.rfft(template, size[1]), size[0], 2).conj()  # rfft2 would transform rows of zeros
+    products = torch.fft.irfft2((torch.fft.rfft2(x, size) * sought).sum(1), size)
+    squares = _box(x.square().sum(1), h, w).sub_(_box(x, h, w).square_().sum(1), alpha=1 / (h * w))
     norm = template.square().sum((1, 2, 3))[:, None, None]
     varies = (squares > flat * h * w) & (norm > template_flat * h * w)
-    scores = products / torch.where(varies, squares * norm, 1).sqrt()
-    return torch.where(varies, scores.clamp(-1, 1), 0)
+    root = squares.mul_(norm).masked_fill_(~varies, torch.inf).sqrt_()
+    return products[:, : root.shape[1], : root.shape[2]].div(root).clamp_(-1, 1)
 
 
 def _centred(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -312,27 +313,32 @@ def _centred(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _box(x: Tensor, h: int, w: int) -> Tensor:
     """Sums over all windows of h × w pixels."""
-    for dim, n in ((-2, h), (-1, w)):
-        sums = x.cumsum(dim)
-        count = sums.shape[dim] - n
-        first, rest = sums.narrow(dim, n - 1, 1), sums.narrow(dim, n, count) - sums.narrow(dim, 0, count)
-        x = torch.cat((first, rest), dim)
-    return x
+    return _run(_run(x, -2, h), -1, w)
+
+
+def _run(x: Tensor, dim: int, count: int) -> Tensor:
+    """Sums of ``count`` neighbours: those of half as many and those next to them, and one more if ``count`` is odd."""
+    if count == 1:
+        return x
+    half, size = _run(x, dim, count // 2), x.shape[dim] - count + 1
+    sums = half.narrow(dim, 0, size) + half.narrow(dim, count // 2, size)
+    return sums.add_(x.narrow(dim, count - 1, size)) if count % 2 else sums
 
 
 def _best(scores: Tensor, count: int, radius: int) -> tuple[Tensor, Tensor]:
     """The ``count`` highest scores that are not within ``radius`` of a higher one: places (N, count, 2), scores."""
-    rows, columns = (torch.arange(n, device=scores.device) for n in scores.shape[1:])
-    order, found = _order(scores), []
+    near, images = (torch.arange(*ends, device=scores.device) for ends in ((-radius, radius + 1), (len(scores),)))
+    order, images, found = _order(scores), images[:, None], []
+    best = order.amax(2)  # of each row
     for _ in range(count):
-        place = order.flatten(1).argmax(1)
-        row, column = place // len(columns), place % len(columns)
-        found.append(torch.stack((row, column), 1))
-        near_row = (rows - row[:, None]).abs() <= radius
-        near_column = (columns - column[:, None]).abs() <= radius
-        order.masked_fill_(near_row[:, :, None] & near_column[:, None, :], -torch.inf)
+        row = best.argmax(1, keepdim=True)
+        column = order[images, row].argmax(2)
+        found.append(torch.cat((row, column), 1))
+        rows, columns = (row + near).clamp(0, scores.shape[1] - 1), (column + near).clamp(0, scores.shape[2] - 1)
+        order[images[..., None], rows[..., None], columns[:, None]] = -torch.inf
+        best[images, rows] = order[images, rows].amax(2)
     found = torch.stack(found, 1)
-    return found, scores.flatten(1).gather(1, found[..., 0] * len(columns) + found[..., 1])
+    return found, scores[images, found[..., 0], found[..., 1]]
 
 
 def _order(scores: Tensor) -> Tensor:

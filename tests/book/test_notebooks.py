@@ -38,6 +38,8 @@ def test_chapters_are_in_the_table_of_contents() -> None:
     listed = [entry["file"] for part in contents["parts"] for entry in part["chapters"]]
     assert CHAPTERS
     assert [name for name in listed if name[5:6].isdigit()] == [f"book/{path.stem}" for path in CHAPTERS]
+    home = (ROOT / "book/intro.md").read_text(encoding="utf8")
+    assert re.findall(r"^\d+\. \[.+\]\((.+?)\)", home, re.MULTILINE) == [path.name for path in CHAPTERS]
 
 
 def test_form(chapter: Path) -> None:

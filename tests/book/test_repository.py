@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
@@ -103,6 +104,8 @@ def test_a_new_chapter_runs_and_is_in_good_form(tmp_path: Path) -> None:
     assert subprocess.run(command, capture_output=True, timeout=60).returncode == 1  # there is one now
     assert "      - file: book/97_scale_space_again\n" in (tmp_path / "_toc.yml").read_text(encoding="utf8")
     chapter = tmp_path / "book/97_scale_space_again.ipynb"
+    install = next(cell for cell in nbformat.read(chapter, as_version=4).cells if cell.cell_type == "code").source
+    assert install.endswith('%pip install -q "msvision @ git+' + ADDRESS + '@main"')  # and nothing else
     run = [sys.executable, ROOT / "tools/notebooks.py", "--run", chapter]
     result = subprocess.run(run, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout + result.stderr

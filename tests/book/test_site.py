@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import json
+import re
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER, API = "book/01_image_pyramids.html", "book/reference/api/pyramids.html"
+HOME, GLOSSARY, ERRATA = "book/intro.html", "book/reference/glossary.html", "book/reference/errata.html"
+LEFT_ALONE = ["code", "pre", "table", "figure", "h1", "h2", "h3", "h4", "mjx-container"]  # no term in them is a link
 VIEWS = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
@@ -136,6 +139,14 @@ def test_nothing_scrolls_sideways_on_a_phone(browser, address: str, names: list[
     assert not wide
 
 
+def test_the_ratios_of_how_fast_are_seen_on_a_phone(browser, address: str) -> None:
+    with tab(browser, viewport={"width": 390, "height": 844}) as page:
+        open_page(page, f"{address}/book/reference/speed.html")
+        for title in ("What", "Theirs / ours"):
+            box = page.locator("table.msv-benchmarks th", has_text=title).first.bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 390, title
+
+
 # -- the two frameworks ----------------------------------------------------------------------------------------------
 
 
@@ -152,6 +163,9 @@ def shown(page) -> set[str]:
 
 def test_choosing_a_framework_switches_all_tabs_and_holds(browser, address: str) -> None:
     with tab(browser) as page:
+        open_page(page, f"{address}/{HOME}?framework=tensorflow")
+        assert shown(page) == {"TensorFlow"}
+        page.locator(".framework-tabs > label", has_text="PyTorch").click()
         open_page(page, f"{address}/{CHAPTER}")
         assert page.locator(".framework-tabs").count() > 1
         assert shown(page) == {"PyTorch"}
@@ -186,11 +200,21 @@ def test_both_frameworks_without_javascript(browser, address: str) -> None:
         assert all(body.is_visible() for body in bodies.all())
 
 
-def test_both_frameworks_on_paper(browser, address: str) -> None:
+def test_both_frameworks_on_paper(browser, address: str, names: list[str]) -> None:
     with tab(browser) as page:
-        open_page(page, f"{address}/{CHAPTER}")
         page.emulate_media(media="print")
-        assert shown(page) == {"PyTorch", "TensorFlow"}
+        for name in [HOME, *(name for name in names if name[5:6].isdigit())]:
+            open_page(page, f"{address}/{name}?framework=tensorflow")
+            assert shown(page) == {"PyTorch", "TensorFlow"}, name
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_home_page_shows_in_one_screen_what_the_book_is(browser, address: str, width: int) -> None:
+    with tab(browser, viewport={"width": width, "height": 800}) as page:
+        open_page(page, f"{address}/{HOME}")
+        for what in ("h1", "p", "img", ".framework-tabs pre >> visible=true", ".msv-claim"):
+            box = page.locator(f"article {what}").first.bounding_box()
+            assert box["y"] + box["height"] <= 800, what
 
 
 # -- the page --------------------------------------------------------------------------------------------------------
@@ -226,39 +250,47 @@ def test_figures_keep_their_brightness_in_the_dark(browser, address: str) -> Non
         assert look == ["none", "rgb(255, 255, 255)"]
 
 
-def test_every_claim_is_listed(browser, address: str) -> None:
-    with tab(browser) as page:
-        open_page(page, f"{address}/{CHAPTER}")
-        made = [text.strip() for text in page.locator(".msv-claim-sentence").all_text_contents()]
-        open_page(page, f"{address}/book/reference/claims.html")
-        listed = [text.strip() for text in page.locator("table.msv-claims tbody td:first-child").all_text_contents()]
-        assert made
-        assert set(made) <= set(listed)
+def read(page: Path) -> BeautifulSoup:
+    return BeautifulSoup(page.read_text(encoding="utf8"), "html.parser")
 
 
-def test_every_public_name_is_in_the_reference_and_says_where_it_is_taught(
-    browser, address: str, site: Path, monkeypatch
+@pytest.fixture(scope="module")
+def chapters(site: Path) -> dict[str, BeautifulSoup]:
+    return {path.name: read(path).article for path in sorted(site.glob("book/[0-9]*.html"))}
+
+
+def test_every_claim_is_listed(site: Path, chapters: dict[str, BeautifulSoup]) -> None:
+    cells = read(site / "book/reference/claims.html").select("table.msv-claims tbody td:first-child")
+    listed = [cell.get_text().strip() for cell in cells]
+    for chapter, text in chapters.items():
+        made = [claim.get_text().strip() for claim in text.select(".msv-claim-sentence")]
+        assert made and not set(made) - set(listed), chapter
+    assert len(listed) == sum(len(text.select(".msv-claim-sentence")) for text in chapters.values())
+
+
+def test_every_public_name_says_which_chapter_teaches_it_and_that_chapter_names_it(
+    site: Path, chapters: dict[str, BeautifulSoup]
 ) -> None:
-    from sphinx.util.inventory import InventoryFile
+    entries = {term["id"]: term.parent for page in site.glob("book/reference/api/*.html")
+               for term in read(page).select("dl.py > dt[id]")}  # fmt: skip
+    listed = {
+        chapter: {a["href"].partition("#")[2] for a in text.select(".msv-names a")}
+        for chapter, text in chapters.items()
+    }
+    for name in (f"msvision.{framework}.{name}" for framework in PUBLIC for name in PUBLIC[framework]):
+        said = next((p for p in entries[name].select("p") if p.get_text().startswith("In the book.")), None)
+        assert said, f"no chapter teaches {name}"
+        users = {Path(a["href"]).name for a in said.select("a")}
+        assert users == {chapter for chapter in listed if name in listed[chapter]}, name
 
-    with (site / "objects.inv").open("rb") as file:
-        listed = InventoryFile.load(file, "", lambda base, uri: uri)
-    entries = listed["py:function"] | listed["py:class"]
-    names = [f"msvision.{framework}.{name}" for framework in PUBLIC for name in PUBLIC[framework]]
-    assert not set(names) - set(entries)
-    notebook = json.loads((ROOT / "book/01_image_pyramids.ipynb").read_text(encoding="utf8"))
-    monkeypatch.syspath_prepend(ROOT / "book/_ext")
-    used = importlib.import_module("cross_links").uses(notebook)
-    taught = [name for name in names if used[name]]
-    assert "msvision.torch.gaussian_pyramid" in taught
-    with tab(browser) as page:
-        open_page(page, f"{address}/{API}")
-        for name in taught:
-            entry = page.locator(f"dl:has(> dt[id='{name}'])")
-            assert entry.get_by_role("link", name="Image pyramids").count() == 1, name
-        open_page(page, f"{address}/{CHAPTER}")
-        links = page.locator(".msv-names a").evaluate_all("all => all.map((a) => a.href.split('#')[1])")
-        assert {name.rpartition(".")[2] for name in taught} == {name.rpartition(".")[2] for name in links}
+
+def test_every_erratum_has_a_link_and_a_test_that_shows_it(site: Path) -> None:
+    entries = [p for p in read(site / ERRATA).article.select("p") if p.strong and p.contents[0] is p.strong]
+    assert len(entries) >= 20
+    for entry in entries:
+        links = [a["href"] for a in entry.select("a.external")]
+        tests = [link for link in links if "/blob/main/tests/" in link]
+        assert tests and len(links) > len(tests), entry.strong.get_text()
 
 
 def test_chapters_have_the_numbers_of_their_files(browser, address: str, names: list[str]) -> None:
@@ -283,6 +315,32 @@ def test_the_first_use_of_a_term_leads_to_the_glossary(browser, address: str) ->
         assert link.count() == 1
         link.click()
         page.wait_for_url("**/glossary.html#term-Nyquist-limit")
+
+
+def test_the_first_use_of_every_term_in_every_chapter_leads_to_the_glossary(
+    site: Path, chapters: dict[str, BeautifulSoup], monkeypatch
+) -> None:
+    """In the text: titles, code, tables and what is a link already are left alone, in bold and italics all but terms."""
+    monkeypatch.syspath_prepend(ROOT / "book/_ext")
+    anchors = {term.find(string=True).strip(): term["id"] for term in read(site / GLOSSARY).select(".glossary dt")}
+    forms = {term: term for term in anchors} | importlib.import_module("cross_links").OTHER_FORMS
+    assert set(anchors) == set(forms.values()) - {None}
+    longest = sorted(forms, key=len, reverse=True)
+    words = re.compile("|".join(rf"(\b{re.escape(form)}s?\b)" for form in longest), re.IGNORECASE)
+    for chapter, text in chapters.items():
+        firsts: dict[str, tuple[str, str]] = {}  # the words, and where they lead
+        for part in (part for paragraph in text.select("p") for part in paragraph.find_all(string=True)):
+            link, marked = part.find_parent("a"), part.find_parent(["em", "strong"])
+            if part.find_parent(LEFT_ALONE) or (link and not link.select(".msv-term")):
+                continue
+            for match in words.finditer(part):
+                form = longest[match.lastindex - 1]
+                short = form != form.lower() and " " not in form  # which means something else in other letters
+                if not (short and not match[0].startswith(form)) and (not marked or match[0] == marked.get_text()):
+                    firsts.setdefault(forms[form], (match[0], link["href"].partition("#")[2] if link else ""))
+        firsts.pop(None, None)
+        assert len(firsts) >= 5, chapter
+        assert not {term: found for term, found in firsts.items() if found[1] != anchors[term]}, chapter
 
 
 def test_search_works_without_another_server(browser, address: str) -> None:
