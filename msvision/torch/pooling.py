@@ -160,9 +160,13 @@ class ContextConvolution(nn.Conv2d):
             taps = torch.einsum("ncab,ocij->noiajb", grid, weight).flatten(4).flatten(2, 3)
             columns.append(taps @ self._windows(grid.shape[3], width, x).T)
             rows.append(self._windows(grid.shape[2], height, x))
-        x = channels_last(x)  # once, not for each part
-        parts = [F.conv2d(x, weight, padding="same") for weight in here.split(128)]  # a part of the weights is copied
-        return torch.cat(parts, 1) + torch.cat(rows, 1) @ torch.cat(columns, 2)
+        return self._here(x, here) + torch.cat(rows, 1) @ torch.cat(columns, 2)
+
+    def _here(self, x: Tensor, weight: Tensor) -> Tensor:
+        if len(weight) <= 128:
+            return F.conv2d(x, weight, padding="same")
+        x = channels_last(x)  # once; a part of the weights is copied, so few of them at a time
+        return torch.cat([F.conv2d(x, part, padding="same") for part in weight.split(128)], 1)
 
     def _windows(self, size: int, out_size: int, x: Tensor) -> Tensor:
         return geometry.interpolation_windows(size, out_size, self.kernel_size[0], torch).to(x.device, x.dtype)
