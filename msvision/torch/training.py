@@ -190,13 +190,15 @@ def predict(model: nn.Module, images: training.Dataset, batch_size: int = 16) ->
     device = torch.device("cuda") if home.type == "cpu" and torch.cuda.is_available() else home
     count, classes = training.count_of(images), []
     model.to(device).eval()
-    with torch.inference_mode():
-        for start in range(0, count, batch_size):
-            batch = training.images_of(images, np.arange(start, min(start + batch_size, count)))
-            logits = model(_images(batch, device))
-            logits = logits[0] if isinstance(logits, (tuple, list)) else logits  # and not the auxiliary ones
-            classes.append(logits.argmax(1).cpu().numpy())
-    model.to(home)
+    try:
+        with torch.inference_mode():
+            for start in range(0, count, batch_size):
+                batch = training.images_of(images, np.arange(start, min(start + batch_size, count)))
+                logits = model(_images(batch, device))
+                logits = logits[0] if isinstance(logits, (tuple, list)) else logits  # and not the auxiliary ones
+                classes.append(logits.argmax(1).cpu().numpy())
+    finally:
+        model.to(home)
     return np.concatenate(classes)
 
 
