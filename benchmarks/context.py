@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from measure import Case, run
+from measure import Case, run, taps_inside
 
 
 def cases() -> Iterator[Case]:
@@ -32,8 +32,7 @@ def cases() -> Iterator[Case]:
             ours.load_state_dict(theirs.state_dict())
             x = torch.rand(1, 2048, side, side)
             name = f"ASPP, 2048 to 256, {side} × {side}, rates {', '.join(map(str, rates))}"
-            inside = sum(((side + 2 * max(side - rate, 0)) / side) ** 2 for rate in rates)
-            adds = side**2 * 256 * (2048 * (1 + inside) + 5 * 256)
+            adds = 256 * (2048 * (side**2 + taps_inside(side, rates)) + 5 * 256 * side**2)
             peer = partial(theirs, x)
             yield Case(name, "PyTorch", "torchvision", partial(ours, x), peer, target, adds)
             layer = msv_tf.ASPP(256, rates)

@@ -67,6 +67,11 @@ def limits() -> tuple[float, float]:
     return max(2048**3 / product, 512 * x.numel() / point), 8 * large.numel() / copy
 
 
+def taps_inside(side: int, rates: tuple[int, ...]) -> int:
+    """Products of pixels and weights that 3 × 3 atrous convolutions of a map have, without those outside."""
+    return sum((side + 2 * max(side - rate, 0)) ** 2 for rate in rates)
+
+
 def machine() -> dict[str, str | int]:
     from msvision.bakeoff import processor
 

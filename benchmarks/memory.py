@@ -33,7 +33,7 @@ def main(rounds: int = 5) -> None:
     subject = "PSPNet's head, 2048 channels, 60 × 60: peak memory"
     ours, theirs = (partial(megabytes, call) for call in FORMS)
     case = Case(subject, "PyTorch", "written out as in mmsegmentation", ours, theirs, 2)
-    row = table_row(case, "MB", *(median(form() for _ in range(rounds)) for form in (ours, theirs)), rounds)
+    row = table_row(case, "MB", *(median(form() for _ in range(rounds)) for form in (case.ours, case.theirs)), rounds)
     show(row)
     put(TABLE, row | machine(), *KEY)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from measure import Case, run
+from measure import Case, run, taps_inside
 
 
 def cases() -> Iterator[Case]:
@@ -44,8 +44,8 @@ def cases() -> Iterator[Case]:
         with FlopCounterMode(display=False) as counter:
             network(x)
         side = -(-x.shape[2] // 8)
-        inside = sum((side + 2 * max(side - rate, 0)) ** 2 for rate in (12, 24, 36))
-        return counter.get_total_flops() / 2 - len(x) * 2048 * 256 * (27 * side**2 - inside)
+        outside = 3 * 9 * side**2 - taps_inside(side, (12, 24, 36))
+        return counter.get_total_flops() / 2 - len(x) * 2048 * 256 * outside
 
     with torch.inference_mode():
         yield Case("DeepLab v3, ResNet-50, 513 × 513", "PyTorch", "torchvision",

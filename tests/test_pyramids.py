@@ -127,6 +127,22 @@ def test_large_pictures_go_another_way_to_the_same_place(msv, shape):
     close(small, np.stack(expected), 1e-6)
 
 
+@both
+@pytest.mark.parametrize("shape", [*LARGE, (1, 9, 12, 2), (2, 64, 33, 3)], ids=str)
+def test_what_does_not_change_along_a_direction_never_does(msv, shape):
+    for axis in (1, 2):
+        stripes = np.repeat(noise(shape).take([0], axis), shape[axis], axis)
+        for found in (msv.downsample(stripes), msv.upsample(stripes)):
+            np.testing.assert_array_equal(found, np.broadcast_to(found.take([0], axis), found.shape))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (33, 20), (364, 363)], ids=str)
+def test_numbers_are_the_same_where_a_gradient_is_recorded(size):
+    x = torch.from_numpy(noise((2, 3, *size)))
+    for operator in (msv_torch.downsample, msv_torch.upsample):
+        close(operator(x.clone().requires_grad_()).detach(), operator(x))
+
+
 def test_gradient_of_a_large_picture():
     x, weights = noise((1, 511, 514, 3)), noise((1, 256, 257, 3), 1)
     exact = torch.from_numpy(x).double().movedim(-1, 1).requires_grad_()  # 64 bits go the plain way

@@ -259,6 +259,7 @@ def _atrous(x: tf.Tensor, kernel: tf.Tensor, rate: int) -> tf.Tensor:
 
 
 def _convolved(x: tf.Tensor, kernel: tf.Tensor, rate: int) -> tf.Tensor:
+    """The convolution; of many channels, in parts."""
     count, rest = divmod(kernel.shape[3], 64)
     if rest or count == 1 or kernel.shape.num_elements() < 2**21 or _has_gpu():
         return tf.nn.conv2d(x, kernel, 1, "SAME", dilations=rate)

@@ -412,14 +412,17 @@ def _halved(x: tf.Tensor) -> tf.Tensor:
     sizes = x.shape[1:]
     if None in sizes or min(sizes[:2]) < 4 or np.prod(sizes) < 2**15 or _has_gpu():
         return _binomial(x, step=2)
-    return _both_halved(x.dtype, sizes[2])(x) if tf.executing_eagerly() else _halved_along(_halved_along(x, 1), 2)
+    return _traced(x.dtype, sizes[2])(x) if tf.executing_eagerly() else _both_halved(x)
+
+
+def _both_halved(x: tf.Tensor) -> tf.Tensor:
+    return _halved_along(_halved_along(x, 1), 2)
 
 
 @cache
-def _both_halved(dtype: tf.DType, channels: int) -> tf.types.experimental.PolymorphicFunction:
+def _traced(dtype: tf.DType, channels: int) -> tf.types.experimental.PolymorphicFunction:
     """The same in one call, for any size, instead of thirty calls from Python."""
-    signature = [tf.TensorSpec((None, None, None, channels), dtype)]
-    return tf.function(lambda x: _halved_along(_halved_along(x, 1), 2), input_signature=signature)
+    return tf.function(_both_halved, input_signature=[tf.TensorSpec((None, None, None, channels), dtype)])
 
 
 @cache
@@ -431,23 +434,26 @@ def _halved_along(x: tf.Tensor, axis: int) -> tf.Tensor:
     """Weights (1, 4, 6, 4, 1) / 16 for every second pixel along ``axis``, as a depthwise convolution.
 
     All columns are filtered alike, so each can be a channel of its own: that is how they lie in memory, and the processor
-    reads a pixel once. The convolution sees zeros beyond its ends; what is mirrored there is added.
+    reads a pixel once. The convolution sees zeros beyond its ends, which are made again, mirrored.
     """
     n, h, w, c = (_size(x, a) for a in range(4))
     lines, size, channels = (n, h, w * c) if axis == 1 else (n * h, w, c)
     last = (size + 1) // 2 - 1
     kernel = tf.tile(tf.constant(geometry.BINOMIAL[None, :, None, None], x.dtype), (1, 1, channels, 1))
-    padding = [(0, 0), (0, 0), (2, 2), (0, 0)]
-    if axis == 2 and c == 1:  # all channels that there are
-        y = tf.nn.conv2d(x, kernel, (1, 1, 2, 1), padding)
-    else:
-        y = tf.nn.depthwise_conv2d(tf.reshape(x, (lines, 1, size, channels)), kernel, (1, 2, 2, 1), padding)
-    # what is mirrored at the ends; at the far end of an even size, only one pixel is missing
-    ends = tf.gather(tf.reshape(x, (lines, size, channels)), [[1, 2], [size - 2, size - 3]], axis=1)
-    weights = tf.cast([[4, 1], [1 + 3 * (size % 2), size % 2]], x.dtype) / 16
+
+    def convolved(x, step, margin):
+        padding = [(0, 0), (0, 0), (margin, margin), (0, 0)]
+        if axis == 2 and c == 1:  # all channels that there are
+            return tf.nn.conv2d(tf.reshape(x, (n, h, -1, 1)), kernel, (1, 1, step, 1), padding)
+        return tf.nn.depthwise_conv2d(tf.reshape(x, (lines, 1, -1, channels)), kernel, (1, step, step, 1), padding)
+
+    y = tf.reshape(convolved(x, 2, 2), (lines, last + 1, channels))
+    xp = _namespace(size)
+    around = xp.concatenate((xp.arange(-2, 3), xp.arange(2 * last - 2, 2 * last + 3)), 0)
+    ends = tf.gather(tf.reshape(x, (lines, size, channels)), geometry.reflect(around, size, xp), axis=1)
+    ends = tf.reshape(convolved(ends, 5, 0), (lines, 2, channels))
     places = tf.meshgrid(tf.range(lines, dtype=tf.int64), tf.cast([0, last], tf.int64), indexing="ij")
-    added = tf.reduce_sum(ends * weights[:, :, None], 2)
-    y = tf.tensor_scatter_nd_add(tf.reshape(y, (lines, last + 1, channels)), tf.stack(places, -1), added)
+    y = tf.tensor_scatter_nd_update(y, tf.stack(places, -1), ends)
     return tf.reshape(y, (n, last + 1, w, c) if axis == 1 else (n, h, last + 1, c))
 
 
@@ -469,7 +475,8 @@ def _expand(x: tf.Tensor, axis: int, size) -> tf.Tensor:
     positions = xp.arange(count)
     before = tf.gather(x, geometry.reflect(positions - 1, count, xp), axis=axis)
     after = tf.gather(x, xp.minimum(positions + 1, positions[-1]), axis=axis)
-    on, between = (before + 6 * x + after) / 8, (x + after) / 2
+    between = (x + after) / 2
+    on = (((before + x) / 2 + between) / 2 + x) / 2  # means of equal numbers are those numbers, without rounding
     shape = [_size(x, a) for a in range(4)]
     shape[axis] *= 2
     doubled = tf.reshape(tf.stack((on, between), axis + 1), shape)

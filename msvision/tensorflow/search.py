@@ -283,7 +283,7 @@ def _scores(x: tf.Tensor, template: tf.Tensor) -> tf.Tensor:
     tall, wide = (_blocks(n) for n in (x.shape[1] - h + 1, x.shape[2] - w + 1))
     # all blocks are equally large; a place whose template fits sees no wrapped edge
     size = [geometry.fast_length(blocks[0][1] + n - 1) for blocks, n in ((tall, h), (wide, w))]
-    if len(tall) == len(wide) == 1:
+    if len(tall) == len(wide) == 1:  # TensorFlow copies what it slices
         return _correlation(x, template, size)
     for top, bottom, above in tall:
         row = [
@@ -312,10 +312,8 @@ def _correlation(x, template, size):
     spectrum, spectrum_of_squares = (tf.signal.rfft2d(a, size) for a in (x, tf.reduce_sum(tf.square(x), 1)))
     sought, ones = (tf.math.conj(tf.signal.rfft2d(a, size)) for a in (template, tf.ones(window, tf.float64)))
     products = at_places(tf.reduce_sum(spectrum * sought, 1))
-    sums, sums_of_squares = (
-        at_places(spectrum * ones),
-        at_places(spectrum_of_squares * ones),
-    )  # over each place's window
+    sums = at_places(spectrum * ones)  # over each place's window
+    sums_of_squares = at_places(spectrum_of_squares * ones)
     squares = sums_of_squares - tf.reduce_sum(tf.square(sums), 1) / pixels
     norm = tf.reduce_sum(tf.square(template), (1, 2, 3))[:, None, None]
     varies = (squares > flat * pixels) & (norm > template_flat * pixels)

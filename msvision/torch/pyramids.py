@@ -44,7 +44,7 @@ def downsample(x: Tensor, scale_factor: float = 0.5) -> Tensor:
     """
     _check(x)
     if geometry.check_scale_factor(scale_factor) == 0.5:
-        return _binomial(_halved_rows(x), 3, step=2)
+        return _halved(_halved(x, 2), 3)
     for dim in (2, 3):
         x = _gather(x, dim, *geometry.gaussian_taps(x.shape[dim], scale_factor, torch))
     return x
@@ -144,8 +144,8 @@ def laplacian_pyramid(x: Tensor, levels: int, scale_factor: float = 0.5) -> list
     """
     levels = gaussian_pyramid(x, levels, scale_factor)
     finer_and_coarser = zip(levels, levels[1:])
-    # -up + g, in place: fresh memory would cost more than the second pass
-    return [_to_size_of(g, up, scale_factor).neg_().add_(g) for g, up in finer_and_coarser] + levels[-1:]
+    # in place, since fresh memory would cost more than the sum
+    return [_to_size_of(g, -up, scale_factor).add_(g) for g, up in finer_and_coarser] + levels[-1:]
 
 
 def reconstruct(levels: list[Tensor], scale_factor: float = 0.5) -> Tensor:
@@ -408,24 +408,50 @@ def _binomial(x: Tensor, dim: int, step: int = 1, rate: int = 1) -> Tensor:
     return ends.add_(shoulders, alpha=4).add_(tap(2), alpha=6).mul_(1 / 16)
 
 
-def _halved_rows(x: Tensor) -> Tensor:
-    """``_binomial(x, 2, step=2)``; of a large picture, as a convolution with as many channels as the picture has columns.
+def _halved(x: Tensor, dim: int) -> Tensor:
+    """``_binomial(x, dim, step=2)``; where no gradient is recorded, without copies of the picture.
+
+    With ``pair[i] = even[i] + 4 odd[i]``, pixel ``i`` is ``pair[i] + 5 even[i] + pair[i - 1] + even[i + 1]``, over 16: a
+    processor waits for memory longer than it adds, so what is read once is used twice and sums grow where they stay.
+    """
+    size = x.shape[dim]
+    if size < 4 or torch.compiler.is_compiling():
+        return _binomial(x, dim, step=2)
+    if dim == 2 and size * x.shape[3] >= 2**17 and _on_mkldnn(x):
+        return _halved_columns(x)
+    if _recorded(x):
+        return _binomial(x, dim, step=2)
+
+    def pair(even: Tensor, odd: Tensor) -> Tensor:
+        return torch.add(even, odd, alpha=4)
+
+    even, odd = (x[:, :, start::2] if dim == 2 else x[..., start::2] for start in (0, 1))
+    lines = [x.narrow(dim, k, 1) for k in (1, 2, -3, -2, -1)]  # what is mirrored at the ends
+    pairs, others = pair(even.narrow(dim, 0, size // 2), odd), even.shape[dim] - 1
+    if size % 2:
+        pairs = torch.cat((pairs, pair(lines[-1], lines[-2])), dim)
+    y = pairs.add(even, alpha=5)
+    y.narrow(dim, 1, others).add_(pairs.narrow(dim, 0, others))
+    y.narrow(dim, 0, 1).add_(pair(lines[1], lines[0]))
+    y.narrow(dim, 0, others).add_(even.narrow(dim, 1, others))
+    y.narrow(dim, others, 1).add_(lines[-3 if size % 2 else -2])
+    return y.mul_(1 / 16)
+
+
+def _halved_columns(x: Tensor) -> Tensor:
+    """``_binomial(x, 2, step=2)`` as one convolution with as many channels as the picture has columns.
 
     All columns are filtered alike, so each can be a channel of its own: that is how they lie in memory, and the processor
-    reads a pixel once instead of five times. The convolution sees zeros beyond its ends; what is mirrored there is added.
+    reads a pixel once instead of five times. The convolution sees zeros beyond its ends, which are made again, mirrored.
     """
     height, width = x.shape[2:]
-    if torch.compiler.is_compiling() or x.dtype != torch.float32 or height < 4 or height * width < 2**17:
-        return _binomial(x, 2, step=2)
-    if x.device.type != "cpu" or not torch.backends.mkldnn.is_available():
-        return _binomial(x, 2, step=2)
     columns = x.reshape(-1, 1, height, width).permute(0, 3, 1, 2)  # (N C, W, 1, H)
     kernel = x.new_tensor(geometry.BINOMIAL).expand(width, 1, 1, 5)
     y = torch.conv2d(columns, kernel, stride=(1, 2), padding=(0, 2), groups=width)
-    y[..., 0].add_(columns[..., 1], alpha=4 / 16).add_(columns[..., 2], alpha=1 / 16)
-    last = {-2: 1 / 16} if height % 2 == 0 else {-2: 4 / 16, -3: 1 / 16}
-    for row, weight in last.items():
-        y[..., -1].add_(columns[..., row], alpha=weight)
+    last = y.shape[3] - 1
+    around = torch.cat((torch.arange(-2, 3), torch.arange(2 * last - 2, 2 * last + 3)))
+    ends = columns.index_select(3, geometry.reflect(around, height, torch))
+    y[..., ::last] = torch.conv2d(ends, kernel, stride=(1, 5), groups=width)
     return y.permute(0, 2, 3, 1).reshape(*x.shape[:2], -1, width)
 
 
@@ -441,19 +467,39 @@ def _mirror(x: Tensor, dim: int, margin: int) -> Tensor:
 
 def _expand(x: Tensor, dim: int, size: int) -> Tensor:
     """Twice as many pixels: (1, 6, 1) / 8 on a pixel and (4, 4) / 8 between two; mirrored before, repeated after."""
-    count = x.shape[dim]
+    count, compiling = x.shape[dim], torch.compiler.is_compiling()
+    if not (compiling or _recorded(x)):
+        return _expanded(x, dim).narrow(dim, 0, size)
     padded = torch.cat((x.narrow(dim, min(1, count - 1), 1), x, x.narrow(dim, count - 1, 1)), dim)
     between = padded.narrow(dim, 0, count + 1).lerp(padded.narrow(dim, 1, count + 1), 1 / 2)
     before, between = between.narrow(dim, 0, count), between.narrow(dim, 1, count)
-    on = before.lerp(between, 1 / 2).lerp_(x, 1 / 2)
-    if torch.compiler.is_compiling():  # a view's strides would tie the graph to even sizes, or to odd ones
-        doubled = torch.stack((on, between), dim + 1).flatten(dim, dim + 1)
+    doubled = _interleaved(before.lerp(between, 1 / 2).lerp(x, 1 / 2), between, dim)
+    if compiling:  # a view's strides would tie the graph to even sizes, or to odd ones
         return doubled.index_select(dim, torch.arange(size, device=x.device))
-    if dim == 3 and x.dtype in (torch.float32, torch.float64):  # torch.stack moves pixel by pixel
-        doubled = torch.view_as_real(torch.complex(on, between)).flatten(3)
-    else:
-        doubled = torch.stack((on, between), dim + 1).flatten(dim, dim + 1)
     return doubled.narrow(dim, 0, size)
+
+
+def _expanded(x: Tensor, dim: int) -> Tensor:
+    """The same in place: ``between`` is the mean of a pixel and the next, ``on`` that of the pixel and its two ``between``.
+
+    The first pixel's neighbours are alike, since the picture is mirrored there, and so are its two ``between``.
+    """
+    if dim == 2:
+        doubled = x.new_empty(*x.shape[:2], 2 * x.shape[2], x.shape[3])
+        on, between = doubled[:, :, ::2], doubled[:, :, 1::2]
+    else:
+        on, between = torch.empty_like(x), torch.empty_like(x)
+    count = x.shape[dim] - 1
+    between.copy_(x).narrow(dim, 0, count).lerp_(x.narrow(dim, 1, count), 1 / 2)
+    on.copy_(between).narrow(dim, 1, count).lerp_(between.narrow(dim, 0, count), 1 / 2)
+    on.lerp_(x, 1 / 2)
+    return doubled if dim == 2 else _interleaved(on, between, 3)
+
+
+def _interleaved(a: Tensor, b: Tensor, dim: int) -> Tensor:
+    if dim == 3 and a.dtype in (torch.float32, torch.float64) and not torch.compiler.is_compiling():
+        return torch.view_as_real(torch.complex(a, b)).flatten(3)  # torch.stack moves pixel by pixel
+    return torch.stack((a, b), dim + 1).flatten(dim, dim + 1)
 
 
 def _gather(x: Tensor, dim: int, indices: Tensor, weights: Tensor) -> Tensor:
@@ -468,12 +514,20 @@ def _to_size_of(finer: Tensor, coarser: Tensor, scale_factor: float) -> Tensor:
 
 
 def _enlarge(x: Tensor, size: tuple[int, int], scale_factor: float) -> Tensor:
-    for dim, wanted in zip((2, 3), size):
+    for dim, wanted in ((3, size[1]), (2, size[0])):  # rows last: whole rows are quick to place
         if scale_factor == 2:
             x = _expand(x, dim, wanted)
         else:
             x = _gather(x, dim, *geometry.linear_taps(wanted, x.shape[dim], scale_factor, torch))
     return x
+
+
+def _recorded(x: Tensor) -> bool:
+    return torch.is_grad_enabled() and x.requires_grad
+
+
+def _on_mkldnn(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available()
 
 
 def _check(x: Tensor, name: str = "x") -> None:

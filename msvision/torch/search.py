@@ -92,7 +92,7 @@ def find_template(
     geometry.check_count("candidates", candidates), geometry.check_count("radius", radius)
     images, templates = (gaussian_pyramid(_single(x), levels) for x in (image, template))
     for name, x in (("image", images[-1]), ("template", templates[-1])):  # every pixel has a part in the coarsest level
-        checks.check_finite(name, bool(x.isfinite().all()))
+        checks.check_finite(name, _finite(x))
     found, scores = _best(_scores(images[-1], templates[-1]), candidates, radius)
     trail = [found]
     for x, sought in zip(images[-2::-1], templates[-2::-1]):
@@ -154,7 +154,7 @@ def register_translation(fixed: Tensor, moving: Tensor, levels: int | None = Non
     geometry.check_count("iterations", iterations)
     fixed, moving = _single(fixed), _single(moving)
     for name, x in (("fixed", fixed), ("moving", moving)):
-        checks.check_finite(name, bool(x.isfinite().all()))
+        checks.check_finite(name, _finite(x))
     shift = torch.zeros(len(fixed), 2, dtype=torch.float64, device=fixed.device)
     for pair in reversed(list(zip(gaussian_pyramid(fixed, levels), gaussian_pyramid(moving, levels)))):
         shift = _aligned(*pair, 2 * shift, iterations)
@@ -248,7 +248,7 @@ def deep_dream(
     if image.dtype not in (torch.float32, torch.float64):
         raise TypeError(f"image must be float32 or float64, since gradients are small numbers, got {image.dtype}")
     image = image.detach()
-    checks.check_finite("image", bool(image.isfinite().all()))
+    checks.check_finite("image", _finite(image))
     octaves = checks.check_octaves(octaves, tuple(image.shape[2:]), octave_scale, min_size)
     low, high = checks.check_range(value_range, float(image.min()), float(image.max()))
     jitter = checks.check_dream(iterations, step, jitter, seed, tile, min_size)
@@ -295,12 +295,12 @@ def _correlation(x: Tensor, template: Tensor, size: list[int]) -> Tensor:
     """The same for a block."""
     h, w = template.shape[2:]
     (x, flat), (template, template_flat) = _centred(x), _centred(template)
-    sought = torch.fft.fft(torch.fft.rfft(template, size[1]), size[0], 2).conj()  # rfft2 would transform rows of zeros
-    products = torch.fft.irfft2((torch.fft.rfft2(x, size) * sought).sum(1), size)
+    sought = torch.fft.fft(torch.fft.rfft(template, size[1]), size[0], 2)  # rfft2 would transform rows of zeros
+    products = torch.fft.irfft2((torch.fft.rfft2(x, size) * sought.conj_physical()).sum(1), size)
     squares = _box(x.square().sum(1), h, w).sub_(_box(x, h, w).square_().sum(1), alpha=1 / (h * w))
     norm = template.square().sum((1, 2, 3))[:, None, None]
-    varies = (squares > flat * h * w) & (norm > template_flat * h * w)
-    root = squares.mul_(norm).masked_fill_(~varies, torch.inf).sqrt_()
+    norm = norm.masked_fill(norm <= template_flat * h * w, torch.inf)
+    root = squares.masked_fill_(squares <= flat * h * w, torch.inf).mul_(norm).sqrt_()
     return products[:, : root.shape[1], : root.shape[2]].div(root).clamp_(-1, 1)
 
 
@@ -327,8 +327,9 @@ def _run(x: Tensor, dim: int, count: int) -> Tensor:
 
 def _best(scores: Tensor, count: int, radius: int) -> tuple[Tensor, Tensor]:
     """The ``count`` highest scores that are not within ``radius`` of a higher one: places (N, count, 2), scores."""
-    near, images = (torch.arange(*ends, device=scores.device) for ends in ((-radius, radius + 1), (len(scores),)))
-    order, images, found = _order(scores), images[:, None], []
+    near = torch.arange(-radius, radius + 1, device=scores.device)
+    images = torch.arange(len(scores), device=scores.device)[:, None]
+    order, found = _order(scores), []
     best = order.amax(2)  # of each row
     for _ in range(count):
         row = best.argmax(1, keepdim=True)
@@ -343,7 +344,7 @@ def _best(scores: Tensor, count: int, radius: int) -> tuple[Tensor, Tensor]:
 
 def _order(scores: Tensor) -> Tensor:
     """Scores to nine places, so that rounding errors do not choose between equal ones."""
-    return (scores * 1e9).round()
+    return (scores * 1e9).round_()
 
 
 def _search_around(x: Tensor, template: Tensor, centres: Tensor, radius: int) -> tuple[Tensor, Tensor]:
@@ -418,6 +419,10 @@ def _slope(x: Tensor, dim: int) -> Tensor:
     inner = (x.narrow(dim, 2, size - 2) - x.narrow(dim, 0, size - 2)) / 2
     edge = torch.zeros_like(x.narrow(dim, 0, 1))
     return torch.cat((edge, inner, edge), dim)
+
+
+def _finite(x: Tensor) -> bool:
+    return bool(x.abs().amax().isfinite())  # amax passes NaN on
 
 
 def _single(x: Tensor) -> Tensor:
