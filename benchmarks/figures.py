@@ -1,15 +1,18 @@
-"""Draw what the other scripts measured, for the page "How fast": ``ratios.svg`` and ``growth.svg`` beside the tables."""
+"""Draw what the other scripts measured, for the page "How fast", beside the tables that it is read from."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import matplotlib.pyplot as plt
 import numpy as np
+from growth import OPERATORS, SIDE, SIDES
 from growth import TABLE as GROWTH
 from measure import TABLE, read
 
 from msvision import plots
 
-COLOURS = (plots.BLUE, plots.ORANGE, plots.GREEN, plots.PINK, plots.RED, "black")
+COLOURS = (plots.BLUE, plots.ORANGE, plots.GREEN, plots.PINK, plots.RED, "black", plots.SKY)
 
 plt.switch_backend("agg")
 plots.style()
@@ -36,22 +39,40 @@ def ratios() -> None:
 
 def growth() -> None:
     """Time and memory of every operator against the side of the image."""
-    rows = read(GROWTH)
-    figure, panels = plt.subplots(1, 2, figsize=(8, 4))
-    for axes, column, label in zip(
-        panels, ("milliseconds", "megabytes"), ("milliseconds", "megabytes more than before")
-    ):
-        for number, name in enumerate(dict.fromkeys(row["operator"] for row in rows)):
-            mine = [(int(row["side"]), float(row[column])) for row in rows if row["operator"] == name]
-            axes.plot(*zip(*mine), marker="osv^Dp"[number], ms=5, color=COLOURS[number], label=name)
-        sides = np.array(sorted({int(row["side"]) for row in rows}))
-        top = max(float(row[column]) for row in rows)
-        axes.plot(sides, top * (sides / sides[-1]) ** 2, color=plots.GREY, ls=":", label="as the number of pixels")
-        axes.set(xscale="log", yscale="log", xlabel="side of the image in pixels", ylabel=label)
-        axes.set_xticks(sides, sides, fontsize=9)
+    rows = [row for row in read(GROWTH) if row["levels"] in ("", str(OPERATORS[row["operator"]][2]))]
+    figure, panels = curves(
+        rows, "side", "side of the image in pixels", lambda side: side**2, "as the number of pixels"
+    )
+    for axes in panels:
+        axes.set_xscale("log")
+        axes.set_xticks(SIDES, SIDES, fontsize=9)
         axes.minorticks_off()
-    panels[0].legend(fontsize=8)
     save(figure, "growth.svg")
+
+
+def levels() -> None:
+    """Time and memory of the operators that have levels, against their number."""
+    rows = [row for row in read(GROWTH) if row["levels"] and int(row["side"]) == SIDE]
+    figure, _ = curves(rows, "levels", "levels", lambda count: count, "as the number of levels")
+    save(figure, "levels.svg")
+
+
+def curves(
+    rows: list[dict[str, str]], column: str, label: str, guide: Callable, promise: str
+) -> tuple[plt.Figure, np.ndarray]:
+    """Two panels against ``column``, a curve for each operator and one that grows as ``guide``."""
+    figure, panels = plt.subplots(1, 2, figsize=(8, 4))
+    for axes, cost, unit in zip(panels, ("milliseconds", "megabytes"), ("milliseconds", "megabytes more than before")):
+        for number, name in enumerate(OPERATORS):
+            mine = sorted((int(row[column]), float(row[cost])) for row in rows if row["operator"] == name)
+            if mine:
+                axes.plot(*zip(*mine), marker="osv^Dp*"[number], ms=5, color=COLOURS[number], label=name)
+        places = np.array(sorted({int(row[column]) for row in rows}))
+        top = max(float(row[cost]) for row in rows)
+        axes.plot(places, top * guide(places) / guide(places[-1]), color=plots.GREY, ls=":", label=promise)
+        axes.set(yscale="log", xlabel=label, ylabel=unit)
+    panels[0].legend(fontsize=8)
+    return figure, panels
 
 
 def save(figure: plt.Figure, name: str) -> None:
@@ -60,4 +81,4 @@ def save(figure: plt.Figure, name: str) -> None:
 
 
 if __name__ == "__main__":
-    ratios(), growth()
+    ratios(), growth(), levels()

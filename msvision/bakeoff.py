@@ -289,7 +289,8 @@ def _in_a_process(work: Callable, configuration: dict) -> dict:
 
 def _end_with_parent() -> None:
     """See to it that this process does not outlive the one that started it, even if that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C ends both, at once
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:  # as in the background of a shell
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C ends both, at once
 
     def wait() -> None:
         multiprocessing.parent_process().join()

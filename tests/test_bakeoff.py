@@ -200,11 +200,12 @@ def test_killed_ten_times_the_rows_are_those_of_an_undisturbed_run(tmp_path):
 
 
 STOPPED = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from msvision import __main__, bakeoff
 
 folder = Path(sys.argv[1])
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where it is ignored
 
 def work(configuration):
     with open(folder / "log", "a") as log:
@@ -235,7 +236,7 @@ def test_ctrl_c_ends_it_at_once_and_without_a_traceback(tmp_path):
         _, complaint = process.communicate(timeout=30)
     finally:
         process.kill()
-    assert process.returncode == 130
+    assert process.returncode == 130, complaint
     assert complaint.splitlines()[-1] == "stopped; the same command goes on from here"
     assert "Traceback" not in complaint and "Fatal" not in complaint
     assert [path.name for path in (tmp_path / "rows").iterdir()] == ["digits-torch-FCN-0.json"]
