@@ -61,7 +61,7 @@ def curves(
     rows: list[dict[str, str]], column: str, label: str, guide: Callable, promise: str
 ) -> tuple[plt.Figure, np.ndarray]:
     """Two panels against ``column``, a curve for each operator and one that grows as ``guide``."""
-    figure, panels = plt.subplots(1, 2, figsize=(8, 4))
+    figure, panels = plt.subplots(1, 2, figsize=(8, 4.4), layout="constrained")
     for axes, cost, unit in zip(panels, ("milliseconds", "megabytes"), ("milliseconds", "megabytes more than before")):
         for number, name in enumerate(OPERATORS):
             mine = sorted((int(row[column]), float(row[cost])) for row in rows if row["operator"] == name)
@@ -71,7 +71,7 @@ def curves(
         top = max(float(row[cost]) for row in rows)
         axes.plot(places, top * guide(places) / guide(places[-1]), color=plots.GREY, ls=":", label=promise)
         axes.set(yscale="log", xlabel=label, ylabel=unit)
-    panels[0].legend(fontsize=8)
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=9)
     return figure, panels
 
 

@@ -16,7 +16,7 @@ from measure import ROOT, machine, put, read
 from tqdm import tqdm
 
 SIDES = (64, 128, 256, 512, 1024, 2048, 4096)
-LEVELS, SIDE = range(1, 9), 1024
+LEVELS, SIDE = range(2, 9), 1024
 OPERATORS = {  # a function or layer in PyTorch; images, or feature maps of an eighth of their size; and how many levels
     "gaussian_pyramid": ("msv.gaussian_pyramid", "x, levels", 5),
     "laplacian_pyramid": ("msv.laplacian_pyramid", "x, levels", 5),

@@ -128,6 +128,15 @@ def test_large_pictures_go_another_way_to_the_same_place(msv, shape):
 
 
 @both
+def test_many_maps_are_as_few(msv):
+    x = noise((3, 97, 99, 160))
+    found = msv.downsample(x)
+    for picture, channel in ((0, 0), (1, 80), (2, 159)):
+        few = msv.downsample(x[picture : picture + 1, ..., channel : channel + 1])
+        close(found[picture : picture + 1, ..., channel : channel + 1], few)
+
+
+@both
 @pytest.mark.parametrize("shape", [*LARGE, (1, 9, 12, 2), (2, 64, 33, 3)], ids=str)
 def test_what_does_not_change_along_a_direction_never_does(msv, shape):
     for axis in (1, 2):

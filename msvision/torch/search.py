@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from msvision import checks, geometry
-from msvision.torch.pyramids import _binomial, _check, gaussian_pyramid, upsample
+from msvision.torch.pyramids import _check, _smoothed, gaussian_pyramid, upsample
 
 BLOCK = 1024  # the most places in each direction that are correlated at once
 
@@ -262,7 +262,7 @@ def deep_dream(
             for down, right in octave:
                 gradient = _gradient(x.roll((down, right), (2, 3)), features, tile).roll((-down, -right), (2, 3))
                 if smooth:
-                    gradient = _binomial(_binomial(gradient, 2), 3)
+                    gradient = _smoothed(_smoothed(gradient, 2), 3)
                 x = (x + step * _normalised(gradient)).clamp(low, high)
                 bar.update()
             smaller = base
