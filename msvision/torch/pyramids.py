@@ -411,7 +411,7 @@ def _binomial(x: Tensor, dim: int, step: int = 1, rate: int = 1) -> Tensor:
 def _smoothed(x: Tensor, dim: int, rate: int = 1) -> Tensor:
     """``_binomial(x, dim, rate=rate)``; where no gradient is recorded, with no memory but that of the result."""
     size = x.shape[dim]
-    if size <= 2 * rate or torch.compiler.is_compiling() or _recorded(x):
+    if size <= 2 * rate or _recorded(x):
         return _binomial(x, dim, rate=rate)
     y = x * 6
     for distance, weight in ((rate, 4), (2 * rate, 1)):
@@ -426,7 +426,7 @@ def _smoothed(x: Tensor, dim: int, rate: int = 1) -> Tensor:
 def _halved_both(x: Tensor) -> Tensor:
     """Half as many rows and columns; of many maps, 2 MB after 2 MB, which stay in the processor's cache in between."""
     pixels = x.shape[2] * x.shape[3]
-    if torch.compiler.is_compiling() or _recorded(x) or pixels >= 2**17 or x.numel() < 2**22 or x.device.type != "cpu":
+    if _recorded(x) or pixels >= 2**17 or x.numel() < 2**22 or x.device.type != "cpu":
         return _halved(_halved(x, 2), 3)
     parts = x.flatten(0, 1)[:, None].split(2**19 // pixels)
     return torch.cat([_halved(_halved(part, 2), 3) for part in parts]).unflatten(0, x.shape[:2]).squeeze(2)
@@ -439,7 +439,7 @@ def _halved(x: Tensor, dim: int) -> Tensor:
     processor waits for memory longer than it adds, so what is read once is used twice and sums grow where they stay.
     """
     size = x.shape[dim]
-    if size < 4 or torch.compiler.is_compiling():
+    if size < 4 or _in_graph():
         return _binomial(x, dim, step=2)
     if dim == 2 and size * x.shape[3] >= 2**17 and _on_mkldnn(x):
         return _halved_columns(x)
@@ -491,14 +491,14 @@ def _mirror(x: Tensor, dim: int, margin: int) -> Tensor:
 
 def _expand(x: Tensor, dim: int, size: int) -> Tensor:
     """Twice as many pixels: (1, 6, 1) / 8 on a pixel and (4, 4) / 8 between two; mirrored before, repeated after."""
-    count, compiling = x.shape[dim], torch.compiler.is_compiling()
-    if not (compiling or _recorded(x)):
+    if not _recorded(x):
         return _expanded(x, dim).narrow(dim, 0, size)
+    count = x.shape[dim]
     padded = torch.cat((x.narrow(dim, min(1, count - 1), 1), x, x.narrow(dim, count - 1, 1)), dim)
     between = padded.narrow(dim, 0, count + 1).lerp(padded.narrow(dim, 1, count + 1), 1 / 2)
     before, between = between.narrow(dim, 0, count), between.narrow(dim, 1, count)
     doubled = _interleaved(before.lerp(between, 1 / 2).lerp(x, 1 / 2), between, dim)
-    if compiling:  # a view's strides would tie the graph to even sizes, or to odd ones
+    if _in_graph():  # a view's strides would tie the graph to even sizes, or to odd ones
         return doubled.index_select(dim, torch.arange(size, device=x.device))
     return doubled.narrow(dim, 0, size)
 
@@ -521,7 +521,7 @@ def _expanded(x: Tensor, dim: int) -> Tensor:
 
 
 def _interleaved(a: Tensor, b: Tensor, dim: int) -> Tensor:
-    if dim == 3 and a.dtype in (torch.float32, torch.float64) and not torch.compiler.is_compiling():
+    if dim == 3 and a.dtype in (torch.float32, torch.float64) and not _in_graph():
         return torch.view_as_real(torch.complex(a, b)).flatten(3)  # torch.stack moves pixel by pixel
     return torch.stack((a, b), dim + 1).flatten(dim, dim + 1)
 
@@ -547,7 +547,12 @@ def _enlarge(x: Tensor, size: tuple[int, int], scale_factor: float) -> Tensor:
 
 
 def _recorded(x: Tensor) -> bool:
-    return torch.is_grad_enabled() and x.requires_grad
+    """Whether what is done to ``x`` is kept for a gradient or a graph, and should be a formula without assignments."""
+    return _in_graph() or (torch.is_grad_enabled() and x.requires_grad)
+
+
+def _in_graph() -> bool:
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
 
 
 def _on_mkldnn(x: Tensor) -> bool:
