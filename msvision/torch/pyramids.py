@@ -449,16 +449,18 @@ def _halved(x: Tensor, dim: int) -> Tensor:
     def pair(even: Tensor, odd: Tensor) -> Tensor:
         return torch.add(even, odd, alpha=4)
 
+    def line(k: int) -> Tensor:  # for what is mirrored at the ends
+        return x.narrow(dim, k, 1)
+
     even, odd = (x[:, :, start::2] if dim == 2 else x[..., start::2] for start in (0, 1))
-    lines = [x.narrow(dim, k, 1) for k in (1, 2, -3, -2, -1)]  # what is mirrored at the ends
     pairs, others = pair(even.narrow(dim, 0, size // 2), odd), even.shape[dim] - 1
     if size % 2:
-        pairs = torch.cat((pairs, pair(lines[-1], lines[-2])), dim)
+        pairs = torch.cat((pairs, pair(line(-1), line(-2))), dim)
     y = pairs.add(even, alpha=5)
     y.narrow(dim, 1, others).add_(pairs.narrow(dim, 0, others))
-    y.narrow(dim, 0, 1).add_(pair(lines[1], lines[0]))
+    y.narrow(dim, 0, 1).add_(pair(line(2), line(1)))
     y.narrow(dim, 0, others).add_(even.narrow(dim, 1, others))
-    y.narrow(dim, others, 1).add_(lines[-3 if size % 2 else -2])
+    y.narrow(dim, others, 1).add_(line(-3 if size % 2 else -2))
     return y.mul_(1 / 16)
 
 
