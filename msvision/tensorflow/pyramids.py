@@ -408,21 +408,17 @@ def _binomial(x: tf.Tensor, step: int = 1, rate: int = 1) -> tf.Tensor:
 
 
 def _halved(x: tf.Tensor) -> tf.Tensor:
-    """``_binomial(x, step=2)``; of a large picture, rows first and then columns, as :func:`_halved_along`."""
+    """``_binomial(x, step=2)``; of a large picture, rows first and then columns, as :func:`_halved_both`."""
     sizes = x.shape[1:]
-    if None in sizes or min(sizes[:2]) < 4 or np.prod(sizes) < 2**15 or _has_gpu():
+    if None in sizes or min(sizes[:2]) < 5 or np.prod(sizes) < 2**15 or _has_gpu():
         return _binomial(x, step=2)
-    return _traced(x.dtype, sizes[2])(x) if tf.executing_eagerly() else _both_halved(x)
-
-
-def _both_halved(x: tf.Tensor) -> tf.Tensor:
-    return _halved_along(_halved_along(x, 1), 2)
+    return _traced(x.dtype, sizes[2])(x) if tf.executing_eagerly() else _halved_both(x)
 
 
 @cache
 def _traced(dtype: tf.DType, channels: int) -> tf.types.experimental.PolymorphicFunction:
     """The same in one call, for any size, instead of thirty calls from Python."""
-    return tf.function(_both_halved, input_signature=[tf.TensorSpec((None, None, None, channels), dtype)])
+    return tf.function(_halved_both, input_signature=[tf.TensorSpec((None, None, None, channels), dtype)])
 
 
 @cache
@@ -430,31 +426,38 @@ def _has_gpu() -> bool:
     return bool(tf.config.list_physical_devices("GPU"))
 
 
-def _halved_along(x: tf.Tensor, axis: int) -> tf.Tensor:
-    """Weights (1, 4, 6, 4, 1) / 16 for every second pixel along ``axis``, as a depthwise convolution.
+def _halved_both(x: tf.Tensor) -> tf.Tensor:
+    """Rows at the ends and those between go through the columns' filter apart, and are joined when a quarter is left."""
+    parts = _halved_along(x, 1)
+    return _joined(*(_joined(*_halved_along(part, 2), axis=2) for part in parts), axis=1)
 
-    All columns are filtered alike, so each can be a channel of its own: that is how they lie in memory, and the processor
-    reads a pixel once. The convolution sees zeros beyond its ends, which are made again, mirrored.
+
+def _joined(ends: tf.Tensor, inner: tf.Tensor, axis: int) -> tf.Tensor:
+    first, last = tf.split(ends, 2, axis)
+    return tf.concat((first, inner, last), axis)
+
+
+def _halved_along(x: tf.Tensor, axis: int) -> tuple[tf.Tensor, tf.Tensor]:
+    """Weights (1, 4, 6, 4, 1) / 16 for every second pixel along ``axis``: the first and the last, and all between.
+
+    All columns are filtered alike, so each can be a channel of a depthwise convolution: that is how they lie in memory,
+    and the processor reads a pixel once. The ends see mirrored pixels.
     """
     n, h, w, c = (_size(x, a) for a in range(4))
     lines, size, channels = (n, h, w * c) if axis == 1 else (n * h, w, c)
-    last = (size + 1) // 2 - 1
     kernel = tf.tile(tf.constant(geometry.BINOMIAL[None, :, None, None], x.dtype), (1, 1, channels, 1))
 
-    def convolved(x, step, margin):
-        padding = [(0, 0), (0, 0), (margin, margin), (0, 0)]
+    def convolved(x, step, count):
         if axis == 2 and c == 1:  # all channels that there are
-            return tf.nn.conv2d(tf.reshape(x, (n, h, -1, 1)), kernel, (1, 1, step, 1), padding)
-        return tf.nn.depthwise_conv2d(tf.reshape(x, (lines, 1, -1, channels)), kernel, (1, step, step, 1), padding)
+            y = tf.nn.conv2d(tf.reshape(x, (n, h, -1, 1)), kernel, (1, 1, step, 1), "VALID")
+        else:
+            y = tf.nn.depthwise_conv2d(tf.reshape(x, (lines, 1, -1, channels)), kernel, (1, step, step, 1), "VALID")
+        return tf.reshape(y, (n, count, w, c) if axis == 1 else (n, h, count, c))
 
-    y = tf.reshape(convolved(x, 2, 2), (lines, last + 1, channels))
-    xp = _namespace(size)
+    last, xp = (size + 1) // 2 - 1, _namespace(size)
     around = xp.concatenate((xp.arange(-2, 3), xp.arange(2 * last - 2, 2 * last + 3)), 0)
-    ends = tf.gather(tf.reshape(x, (lines, size, channels)), geometry.reflect(around, size, xp), axis=1)
-    ends = tf.reshape(convolved(ends, 5, 0), (lines, 2, channels))
-    places = tf.meshgrid(tf.range(lines, dtype=tf.int64), tf.cast([0, last], tf.int64), indexing="ij")
-    y = tf.tensor_scatter_nd_update(y, tf.stack(places, -1), ends)
-    return tf.reshape(y, (n, last + 1, w, c) if axis == 1 else (n, h, last + 1, c))
+    ends = tf.gather(x, geometry.reflect(around, size, xp), axis=axis)
+    return convolved(ends, 5, 2), convolved(x, 2, last - 1)
 
 
 def _mirror(x: tf.Tensor, margin: int) -> tf.Tensor:

@@ -397,11 +397,23 @@ class PyramidFeatures(nn.Module):
 
 def _binomial(x: Tensor, dim: int, step: int = 1, rate: int = 1) -> Tensor:
     """Weights (1, 4, 6, 4, 1) / 16 on pixels ``rate`` apart, for every ``step``-th pixel along ``dim``."""
-    size, x = x.shape[dim], _mirror(x, dim, 2 * rate)
-    index = [slice(None)] * 4
+    size, margin = x.shape[dim], 2 * rate
+    if size <= 2 * margin:
+        return _weighted(_at(x, dim, -margin, size + margin), dim, step, rate)
+    # only the few pixels that look over an edge need a mirrored copy, not the picture
+    near, far = -(-margin // step), (size - 1 - margin) // step + 1
+    inner = x.narrow(dim, step * near - margin, step * (far - 1 - near) + 2 * margin + 1)
+    first = _at(x, dim, -margin, step * (near - 1) + margin + 1)
+    last = _at(x, dim, step * far - margin, size + margin)
+    return torch.cat([_weighted(part, dim, step, rate) for part in (first, inner, last)], dim)
+
+
+def _weighted(x: Tensor, dim: int, step: int, rate: int) -> Tensor:
+    """The same where all five pixels lie within ``x``."""
+    index, stop = [slice(None)] * 4, x.shape[dim] - 4 * rate
 
     def tap(k: int) -> Tensor:  # a view: no pixel is copied
-        index[dim] = slice(k * rate, k * rate + size, step)
+        index[dim] = slice(k * rate, k * rate + stop, step)
         return x[tuple(index)]
 
     ends, shoulders = tap(0) + tap(4), tap(1) + tap(3)
@@ -453,6 +465,8 @@ def _halved(x: Tensor, dim: int) -> Tensor:
         return x.narrow(dim, k, 1)
 
     even, odd = (x[:, :, start::2] if dim == 2 else x[..., start::2] for start in (0, 1))
+    if dim == 3:
+        even = even.contiguous()  # every second pixel is slow to add, but quick to copy
     pairs, others = pair(even.narrow(dim, 0, size // 2), odd), even.shape[dim] - 1
     if size % 2:
         pairs = torch.cat((pairs, pair(line(-1), line(-2))), dim)
@@ -475,20 +489,15 @@ def _halved_columns(x: Tensor) -> Tensor:
     kernel = x.new_tensor(geometry.BINOMIAL).expand(width, 1, 1, 5)
     y = torch.conv2d(columns, kernel, stride=(1, 2), padding=(0, 2), groups=width)
     last = y.shape[3] - 1
-    around = torch.cat((torch.arange(-2, 3), torch.arange(2 * last - 2, 2 * last + 3)))
-    ends = columns.index_select(3, geometry.reflect(around, height, torch))
+    ends = torch.cat((_at(columns, 3, -2, 3), _at(columns, 3, 2 * last - 2, 2 * last + 3)), 3)
     y[..., ::last] = torch.conv2d(ends, kernel, stride=(1, 5), groups=width)
     return y.permute(0, 2, 3, 1).reshape(*x.shape[:2], -1, width)
 
 
-def _mirror(x: Tensor, dim: int, margin: int) -> Tensor:
-    """Mirror ``margin`` pixels about both edges of ``dim``, however small the image."""
-    size = x.shape[dim]
-    if size > margin:  # as F.pad(mode="reflect"), which torch.compile does not finish for unknown sizes (2.13)
-        near, far = x.narrow(dim, 1, margin), x.narrow(dim, size - 1 - margin, margin)
-        return torch.cat((near.flip(dim), x, far.flip(dim)), dim)
-    positions = torch.arange(-margin, size + margin, device=x.device)
-    return x.index_select(dim, geometry.reflect(positions, size, torch).to(x.device))
+def _at(x: Tensor, dim: int, start: int, stop: int) -> Tensor:
+    """A copy of pixels ``start`` to ``stop`` along ``dim``; those beyond the edges are mirrored, however small the image."""
+    positions = torch.arange(start, stop, device=x.device)
+    return x.index_select(dim, geometry.reflect(positions, x.shape[dim], torch))
 
 
 def _expand(x: Tensor, dim: int, size: int) -> Tensor:
