@@ -495,7 +495,7 @@ def _halved_columns(x: Tensor) -> Tensor:
 
 
 def _at(x: Tensor, dim: int, start: int, stop: int) -> Tensor:
-    """A copy of pixels ``start`` to ``stop`` along ``dim``; those beyond the edges are mirrored, however small the image."""
+    """A copy of pixels ``start`` to ``stop`` along ``dim``; those beyond an edge are mirrored, however small the image."""
     positions = torch.arange(start, stop, device=x.device)
     return x.index_select(dim, geometry.reflect(positions, x.shape[dim], torch))
 
