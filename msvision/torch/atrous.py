@@ -66,10 +66,10 @@ class AtrousConvolution(nn.Conv2d):
         checks.check_channels(tuple(x.shape), self.in_channels, "NCHW")
         if self.training or x.device.type != "cpu" or self.weight.numel() < 2**21:
             return super().forward(x)
-        # 64 channels of the result at a time: their weights stay in the processor's cache. In training, each part would
+        # 128 channels of the result at a time: their weights stay in the processor's cache. In training, each part would
         # have a gradient for the whole map
-        biases = [None] * self.out_channels if self.bias is None else self.bias.split(64)
-        parts = [self._conv_forward(x, weight, bias) for weight, bias in zip(self.weight.split(64), biases)]
+        biases = [None] * self.out_channels if self.bias is None else self.bias.split(128)
+        parts = [self._conv_forward(x, weight, bias) for weight, bias in zip(self.weight.split(128), biases)]
         return torch.cat(parts, 1)
 
 
