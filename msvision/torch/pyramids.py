@@ -400,12 +400,11 @@ def _binomial(x: Tensor, dim: int, step: int = 1, rate: int = 1) -> Tensor:
     size, margin = x.shape[dim], 2 * rate
     if size <= 2 * margin:
         return _weighted(_at(x, dim, -margin, size + margin), dim, step, rate)
-    # only the few pixels that look over an edge need a mirrored copy, not the picture
-    near, far = -(-margin // step), (size - 1 - margin) // step + 1
-    inner = x.narrow(dim, step * near - margin, step * (far - 1 - near) + 2 * margin + 1)
-    first = _at(x, dim, -margin, step * (near - 1) + margin + 1)
-    last = _at(x, dim, step * far - margin, size + margin)
-    return torch.cat([_weighted(part, dim, step, rate) for part in (first, inner, last)], dim)
+    # ``margin / step`` pixels at either end look over an edge: they need mirrored copies, the picture itself none
+    last = (size - 1) // step * step + margin  # the last position that is looked at
+    ends = 3 * margin + 1 - step  # so many positions do the pixels at one end look at
+    first, final = _at(x, dim, -margin, ends - margin), _at(x, dim, last + 1 - ends, last + 1)
+    return torch.cat([_weighted(part, dim, step, rate) for part in (first, x, final)], dim)
 
 
 def _weighted(x: Tensor, dim: int, step: int, rate: int) -> Tensor:
