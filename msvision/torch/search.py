@@ -296,8 +296,9 @@ def _correlation(x: Tensor, template: Tensor, size: list[int]) -> Tensor:
     h, w = template.shape[2:]
     (x, flat), (template, template_flat) = _centred(x), _centred(template)
     sought = torch.fft.fft(torch.fft.rfft(template, size[1]), size[0], 2)  # rfft2 would transform rows of zeros
-    products = torch.fft.irfft2((torch.fft.rfft2(x, size) * sought.conj_physical()).sum(1), size)
-    squares = _box(x.square().sum(1), h, w).sub_(_box(x, h, w).square_().sum(1), alpha=1 / (h * w))
+    products = torch.fft.irfft2(_over_channels(torch.fft.rfft2(x, size) * sought.conj_physical()), size)
+    squares = _box(_over_channels(x.square()), h, w)
+    squares.sub_(_over_channels(_box(x, h, w).square_()), alpha=1 / (h * w))
     norm = template.square().sum((1, 2, 3))[:, None, None]
     norm = norm.masked_fill(norm <= template_flat * h * w, torch.inf)
     root = squares.masked_fill_(squares <= flat * h * w, torch.inf).mul_(norm).sqrt_()
@@ -306,9 +307,13 @@ def _correlation(x: Tensor, template: Tensor, size: list[int]) -> Tensor:
 
 def _centred(x: Tensor) -> tuple[Tensor, Tensor]:
     """Channels without their mean, and the mean square of a pixel below which what is left is rounding error."""
+    largest = torch.maximum(x.amax((1, 2, 3)), -x.amin((1, 2, 3))).double()
     x = x.double()
-    flat = x.shape[1] * (1e-6 * x.abs().amax((1, 2, 3))).square()
-    return x - x.mean((2, 3), keepdim=True), flat[:, None, None]
+    return x - x.mean((2, 3), keepdim=True), x.shape[1] * (1e-6 * largest[:, None, None]).square()
+
+
+def _over_channels(x: Tensor) -> Tensor:
+    return x.sum(1) if x.shape[1] > 1 else x[:, 0]  # PyTorch takes longer to sum one channel than three
 
 
 def _box(x: Tensor, h: int, w: int) -> Tensor:
@@ -422,7 +427,7 @@ def _slope(x: Tensor, dim: int) -> Tensor:
 
 
 def _finite(x: Tensor) -> bool:
-    return bool(x.abs().amax().isfinite())  # amax passes NaN on
+    return all(bool(bound.isfinite()) for bound in x.aminmax())  # which pass NaN on
 
 
 def _single(x: Tensor) -> Tensor:
