@@ -274,17 +274,23 @@ def deep_dream(
 
 def _scores(x: Tensor, template: Tensor) -> Tensor:
     """Correlation coefficients at every place, shape (N, H - h + 1, W - w + 1), in double precision."""
-    (h, w), rows = template.shape[2:], []
+    h, w = template.shape[2:]
     tall, wide = (_blocks(n) for n in (x.shape[2] - h + 1, x.shape[3] - w + 1))
     # all blocks are equally large; a place whose template fits sees no wrapped edge
     size = [geometry.fast_length(blocks[0][1] + n - 1) for blocks, n in ((tall, h), (wide, w))]
-    for top, bottom, above in tall:
-        row = [
+    return _assembled([
+        [
             _correlation(x[:, :, top : bottom + h - 1, left : right + w - 1], template, size)[:, above:, before:]
             for left, right, before in wide
         ]
-        rows.append(torch.cat(row, 2))
-    return torch.cat(rows, 1)
+        for top, bottom, above in tall
+    ])  # fmt: skip
+
+
+def _assembled(tiles: list[list[Tensor]]) -> Tensor:
+    """Rows of tiles as one picture; a single tile without a copy."""
+    rows = [row[0] if len(row) == 1 else torch.cat(row, -1) for row in tiles]
+    return rows[0] if len(rows) == 1 else torch.cat(rows, -2)
 
 
 def _blocks(places: int) -> list[tuple[int, int, int]]:
@@ -439,14 +445,13 @@ def _single(x: Tensor) -> Tensor:
 
 def _gradient(x: Tensor, features: Callable, tile: int | None) -> Tensor:
     """The gradient of what ``features`` returns, tile by tile."""
-    rows = []
-    for top, bottom, above in geometry.tiles(x.shape[2], tile):
-        row = [
+    return _assembled([
+        [
             _tile_gradient(x[:, :, top:bottom, left:right], features)[:, :, above:, before:]
             for left, right, before in geometry.tiles(x.shape[3], tile)
         ]
-        rows.append(torch.cat(row, 3))
-    return torch.cat(rows, 2)
+        for top, bottom, above in geometry.tiles(x.shape[2], tile)
+    ])  # fmt: skip
 
 
 def _tile_gradient(x: Tensor, features: Callable) -> Tensor:
