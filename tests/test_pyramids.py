@@ -116,6 +116,7 @@ def test_down_and_up_are_opencv_s(msv, shape):
 
 
 LARGE = [(1, 512, 512, 1), (2, 363, 401, 3), (1, 400, 399, 2), (1, 4, 40000, 1), (1, 5, 40000, 1), (1, 40000, 5, 1)]
+LARGE += [(1, 1449, 1450, 1), (2, 1024, 1025, 1)]
 
 
 @both
@@ -145,7 +146,7 @@ def test_what_does_not_change_along_a_direction_never_does(msv, shape):
             np.testing.assert_array_equal(found, np.broadcast_to(found.take([0], axis), found.shape))
 
 
-@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (33, 20), (364, 363)], ids=str)
+@pytest.mark.parametrize("size", [(1, 1), (2, 3), (5, 4), (33, 20), (364, 363), (592, 593)], ids=str)
 def test_numbers_are_the_same_where_a_gradient_is_recorded(size):
     x = torch.from_numpy(noise((2, 3, *size)))
     for operator in (msv_torch.downsample, msv_torch.upsample):

@@ -503,8 +503,8 @@ def _to_size_of(finer: tf.Tensor, coarser: tf.Tensor, scale_factor: float) -> tf
 
 def _enlarge(x: tf.Tensor, size: tuple, scale_factor: float) -> tf.Tensor:
     if scale_factor == 2:
-        eager = tf.executing_eagerly()
-        return (_traced(_doubled_both, x.dtype, x.shape[3]) if eager else _doubled_both)(x)[:, : size[0], : size[1]]
+        doubled = _traced(_doubled_both, x.dtype, x.shape[3]) if tf.executing_eagerly() else _doubled_both
+        return doubled(x)[:, : size[0], : size[1]]
     for axis, wanted in zip((1, 2), size):
         count = _size(x, axis)
         x = _gather(x, axis, *geometry.linear_taps(wanted, count, scale_factor, _namespace(wanted, count)))
