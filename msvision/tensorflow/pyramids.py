@@ -413,12 +413,17 @@ def _halved(x: tf.Tensor) -> tf.Tensor:
     sizes = x.shape[1:]
     if None in sizes or min(sizes[:2]) < 5 or np.prod(sizes) < 2**15 or _has_gpu():
         return _binomial(x, step=2)
-    return _traced(_halved_both, x.dtype, sizes[2])(x) if tf.executing_eagerly() else _halved_both(x)
+    return _in_one_call(_halved_both, x)
+
+
+def _in_one_call(step: Callable, x: tf.Tensor) -> tf.Tensor:
+    """``step(x)``; outside of graphs as one of its own, instead of thirty calls from Python."""
+    return _traced(step, x.dtype, x.shape[3])(x) if tf.executing_eagerly() else step(x)
 
 
 @cache
 def _traced(step: Callable, dtype: tf.DType, channels: int) -> tf.types.experimental.PolymorphicFunction:
-    """A step in one call, for pictures of any size, instead of thirty calls from Python."""
+    """A graph for pictures of any size."""
     return tf.function(step, input_signature=[tf.TensorSpec((None, None, None, channels), dtype)])
 
 
@@ -481,10 +486,10 @@ def _doubled(x: tf.Tensor, axis: int) -> tf.Tensor:
     count = _size(x, axis)
     xp = _namespace(count)
     positions = xp.arange(count)
-    before = tf.gather(x, geometry.reflect(positions - 1, count, xp), axis=axis)
     after = tf.gather(x, xp.minimum(positions + 1, positions[-1]), axis=axis)
-    between = (x + after) / 2
-    on = (((before + x) / 2 + between) / 2 + x) / 2  # means of equal numbers are those numbers, without rounding
+    between = (x + after) / 2  # means of equal numbers are those numbers, without rounding
+    before = tf.gather(between, xp.maximum(positions - 1, positions[0]), axis=axis)  # the mirror makes the first alike
+    on = ((before + between) / 2 + x) / 2
     shape = [_size(x, a) for a in range(4)]
     shape[axis] *= 2
     return tf.reshape(tf.stack((on, between), axis + 1), shape)
@@ -503,8 +508,7 @@ def _to_size_of(finer: tf.Tensor, coarser: tf.Tensor, scale_factor: float) -> tf
 
 def _enlarge(x: tf.Tensor, size: tuple, scale_factor: float) -> tf.Tensor:
     if scale_factor == 2:
-        doubled = _traced(_doubled_both, x.dtype, x.shape[3]) if tf.executing_eagerly() else _doubled_both
-        return doubled(x)[:, : size[0], : size[1]]
+        return _in_one_call(_doubled_both, x)[:, : size[0], : size[1]]
     for axis, wanted in zip((1, 2), size):
         count = _size(x, axis)
         x = _gather(x, axis, *geometry.linear_taps(wanted, count, scale_factor, _namespace(wanted, count)))

@@ -399,12 +399,12 @@ def _binomial(x: Tensor, dim: int, step: int = 1, rate: int = 1) -> Tensor:
     """Weights (1, 4, 6, 4, 1) / 16 on pixels ``rate`` apart, for every ``step``-th pixel along ``dim``."""
     size, margin = x.shape[dim], 2 * rate
     if size <= 2 * margin:
-        return _weighted(_at(x, dim, -margin, size + margin), dim, step, rate)
+        return _weighted(_at(x, dim, (-margin, size + margin)), dim, step, rate)
     # ``margin / step`` pixels at either end look over an edge: they need mirrored copies, the picture itself none
-    last = (size - 1) // step * step + margin  # the last position that is looked at
-    ends = 3 * margin + 1 - step  # so many positions do the pixels at one end look at
-    first, final = _at(x, dim, -margin, ends - margin), _at(x, dim, last + 1 - ends, last + 1)
-    return torch.cat([_weighted(part, dim, step, rate) for part in (first, x, final)], dim)
+    reach = 3 * margin + 1 - step  # so many positions do those at one end look at
+    stop = (size - 1) // step * step + margin + 1  # behind the last of them
+    first, last = _at(x, dim, (-margin, reach - margin)), _at(x, dim, (stop - reach, stop))
+    return torch.cat([_weighted(part, dim, step, rate) for part in (first, x, last)], dim)
 
 
 def _weighted(x: Tensor, dim: int, step: int, rate: int) -> Tensor:
@@ -435,7 +435,7 @@ def _smoothed(x: Tensor, dim: int, rate: int = 1) -> Tensor:
 
 
 def _halved(x: Tensor, dim: int) -> Tensor:
-    """``_binomial(x, dim, step=2)``; where no gradient is recorded, without copies of the picture.
+    """``_binomial(x, dim, step=2)``; where no gradient is recorded, in fewer passes over the picture.
 
     With ``pair[i] = even[i] + 4 odd[i]``, pixel ``i`` is ``pair[i] + 5 even[i] + pair[i - 1] + even[i + 1]``, over 16: a
     processor waits for memory longer than it adds, so what is read once is used twice and sums grow where they stay.
@@ -443,9 +443,10 @@ def _halved(x: Tensor, dim: int) -> Tensor:
     size = x.shape[dim]
     if size < 4 or _in_graph():
         return _binomial(x, dim, step=2)
-    if dim == 2 and _on_mkldnn(x) and x.numel() >= (2**17 if _recorded(x) else 2**21):
+    recorded = _recorded(x)
+    if dim == 2 and _on_mkldnn(x) and x.numel() >= (2**17 if recorded else 2**21):  # from which it is the faster way
         return _halved_columns(x)
-    if _recorded(x):
+    if recorded:
         return _binomial(x, dim, step=2)
 
     def pair(even: Tensor, odd: Tensor) -> Tensor:
@@ -474,7 +475,7 @@ def _halved_columns(x: Tensor) -> Tensor:
     All columns are filtered alike, so each can be a channel of its own: that is how they lie in memory, and the processor
     reads a pixel once instead of five times. The convolution sees zeros beyond its ends, which are made again, mirrored.
     """
-    height, width = x.shape[2:]
+    width = x.shape[3]
     kernel = x.new_tensor(geometry.BINOMIAL).expand(width, 1, 1, 5)
 
     def convolved(x: Tensor, step: int, margin: int) -> Tensor:
@@ -484,14 +485,13 @@ def _halved_columns(x: Tensor) -> Tensor:
 
     y = convolved(x, 2, 2)
     last = y.shape[2] - 1
-    around = torch.cat((torch.arange(-2, 3), torch.arange(2 * last - 2, 2 * last + 3)))
-    y[:, :, ::last] = convolved(x.index_select(2, geometry.reflect(around, height, torch)), 5, 0)
+    y[:, :, ::last] = convolved(_at(x, 2, (-2, 3), (2 * last - 2, 2 * last + 3)), 5, 0)
     return y
 
 
-def _at(x: Tensor, dim: int, start: int, stop: int) -> Tensor:
-    """A copy of pixels ``start`` to ``stop`` along ``dim``; those beyond an edge are mirrored, however small the image."""
-    positions = torch.arange(start, stop, device=x.device)
+def _at(x: Tensor, dim: int, *spans: tuple[int, int]) -> Tensor:
+    """Copies of pixels from start to stop along ``dim``; those beyond an edge are mirrored, however small the image."""
+    positions = torch.cat([torch.arange(start, stop, device=x.device) for start, stop in spans])
     return x.index_select(dim, geometry.reflect(positions, x.shape[dim], torch))
 
 

@@ -88,15 +88,15 @@ def test_no_operator_grows_faster_than_its_arithmetic() -> None:
 
 
 def test_what_falls_short_is_explained() -> None:
-    """The rows below what was asked are those that "How fast" gives reasons for, and one sentence is about OpenCV."""
+    """ "How fast" gives a reason for each row below what was asked, and says that one is level with OpenCV."""
     with (ROOT / "book/reference/benchmarks.csv").open(encoding="utf8") as file:
-        ratios = {(row["subject"], row["framework"], row["peer"]): row for row in csv.DictReader(file)}
-    short = {key[0] for key, row in ratios.items() if row["unit"] and float(row["ratio"]) < float(row["asked"])}
+        rows = list(csv.DictReader(file))
+    short = {row["subject"] for row in rows if float(row["ratio"]) < float(row["asked"])}
     assert short <= {
         "DeepLab v3, ResNet-50, 513 × 513",
         "one step, 1 × 64 × 128 × 128",
         "Laplacian, five levels, 512 × 512",
         "template of 64 × 64 in 2048 × 2048",
     }
-    level = ratios["five levels, compiled, 1024 × 1024", "PyTorch", "OpenCV pyrDown"]
-    assert 0.7 < float(level["ratio"]) < 1.5
+    (level,) = (float(row["ratio"]) for row in rows if row["peer"] == "OpenCV pyrDown")
+    assert 0.7 < level < 1.5
